@@ -1,0 +1,25 @@
+"""SQL of the alarms."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from cloud import bulk, db
+
+
+def was_raised(conn: Connection, school_id: int, kind: str, detail: str, after: int) -> bool:
+    """Whether the same alarm stands there since `after`."""
+    statement = "SELECT 1 FROM alarm WHERE school_id = ? AND kind = ? AND detail = ? AND at > ? LIMIT 1"
+    return bool(bulk.select(conn, statement, (school_id, kind, detail, after)))
+
+
+def add(conn: Connection, row: tuple[int, int, str, str]) -> None:
+    """(school_id, at, kind, detail)"""
+    bulk.insert_rows(conn, db.alarm, [row], ("school_id", "at", "kind", "detail"))
+
+
+def latest(conn: Connection, school_id: int, limit: int) -> Sequence[Any]:
+    """at, kind, detail, the latest first."""
+    statement = "SELECT at, kind, detail FROM alarm WHERE school_id = ? ORDER BY id DESC LIMIT ?"
+    return bulk.select(conn, statement, (school_id, limit))

@@ -1,0 +1,1 @@
+"""JSON for programs.  So far only what the tap panel of a demo asks."""

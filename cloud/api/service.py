@@ -1,0 +1,84 @@
+"""What became of one record, all the way: books and messages.
+
+Promises: phones are masked; the answer for a record that has not arrived says so
+and is not an error.  For demos only: it shows the texts of messages.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from cloud.accounting import service as accounting
+from cloud.keys import Vault
+from cloud.notifications import service as notifications
+from cloud.people import service as people
+from cloud.records import service as records
+from protocols.ids import hex8
+
+
+def pupils(conn: Connection, school_id: int) -> list[dict[str, str]]:
+    """Active pupils for the panel's picker, by class and name."""
+    found = [pupil for pupil in people.pupils(conn, school_id) if pupil.status == "active"]
+    found.sort(key=lambda one: (len(one.class_name), one.class_name, one.last_name, one.first_name))
+    return [
+        {
+            "account": hex8(one.account_id),
+            "name": f"{one.last_name} {one.first_name}",
+            "class": one.class_name,
+        }
+        for one in found
+    ]
+
+
+def trace(
+    conn: Connection, vault: Vault, school_id: int, device_id: int, epoch: int, seq: int
+) -> dict[str, Any]:
+    """The record, its entries on the books and its messages.
+
+    Keys: record_known; record None or {kind, direction, stage, seq, time, amount_minor,
+    account, good, received_at, raw_hex}; entries [{entry_id, posted_at, postings
+    {code: amount_minor}}]; messages [{to_masked, channel, language, text, state}].
+    """
+    kept = records.one(conn, school_id, device_id, epoch, seq)
+    if kept is None:
+        return {"record_known": False, "record": None, "entries": [], "messages": []}
+    numbers = accounting.entries_of_record(conn, school_id, device_id, epoch, seq)
+    return {
+        "record_known": True,
+        "record": _record(kept),
+        "entries": [_entry(accounting.explain(conn, school_id, number)) for number in numbers],
+        "messages": [
+            {
+                "to_masked": told.to_masked,
+                "channel": told.channel,
+                "language": told.language,
+                "text": told.text,
+                "state": told.state,
+            }
+            for told in notifications.of_record(conn, vault, school_id, device_id, epoch, seq)
+        ],
+    }
+
+
+def _record(kept: records.Kept) -> dict[str, Any]:
+    view = kept.view
+    return {
+        "kind": view.kind,
+        "direction": view.direction,
+        "stage": view.stage,
+        "seq": view.seq,
+        "time": view.time,
+        "amount_minor": view.amount_minor,
+        "account": hex8(view.account_id),
+        "good": view.good,
+        "received_at": kept.received_at,
+        "raw_hex": view.raw_hex.replace(" ", ""),
+    }
+
+
+def _entry(told: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "entry_id": told["entry_id"],
+        "posted_at": told["posted_at"],
+        "postings": {part["code"]: part["amount_minor"] for part in told["postings"]},
+    }

@@ -1,0 +1,45 @@
+"""SQL of the table `passage`."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Row, func, select
+
+from cloud.db import insert_rows, passage
+
+_ORDER = (passage.c.happened_at, passage.c.device_id, passage.c.epoch, passage.c.seq)
+
+
+def known(conn: Connection, school_id: int, device_id: int, epoch: int, seqs: Sequence[int]) -> set[int]:
+    """Which of these records of one device stand here already."""
+    wanted = select(passage.c.seq).where(
+        passage.c.school_id == school_id,
+        passage.c.device_id == device_id,
+        passage.c.epoch == epoch,
+        passage.c.seq.in_(seqs),
+    )
+    return set(conn.execute(wanted).scalars())
+
+
+def add(conn: Connection, rows: Sequence[tuple]) -> None:
+    """Rows in the order of the table's columns."""
+    insert_rows(conn, passage, rows)
+
+
+def of_day(conn: Connection, school_id: int, account_id: int, day: int) -> Sequence[Row]:
+    return conn.execute(
+        select(passage)
+        .where(passage.c.school_id == school_id, passage.c.account_id == account_id, passage.c.day == day)
+        .order_by(*_ORDER)
+    ).all()
+
+
+def counts(conn: Connection, school_id: int, day: int | None) -> Sequence[Row]:
+    """(direction, turned, number) of a day, or of all days."""
+    wanted = (
+        select(passage.c.direction, passage.c.turned, func.count().label("number"))
+        .where(passage.c.school_id == school_id)
+        .group_by(passage.c.direction, passage.c.turned)
+    )
+    if day is not None:
+        wanted = wanted.where(passage.c.day == day)
+    return conn.execute(wanted).all()

@@ -1,0 +1,82 @@
+"""`klasskart cloud device-lost`, `device-release`, `new-epoch`: the lives of a device, by hand.
+
+Promises: each is one transaction over cloud.devices.service; what cannot be is
+one line and exit code 2.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy import Connection
+
+from cloud.cli import cloud, with_config, with_school
+from cloud.config import Config, ConfigError, write_private
+from cloud.db import begin, engine
+from cloud.devices import service as devices
+from cloud.keys import Vault
+from protocols.money import text_from_minor
+
+
+@cloud.command("device-lost")
+@click.argument("label")
+@with_config
+@with_school
+def device_lost(config: Config, school: int, label: str) -> None:
+    """A device is gone: close its epoch; what it may still spend stays reserved until device-release.
+
+    Its broker login ends with the next broker-config.  Records that turn up later are still taken.
+    """
+    reserved = _of_device(config, lambda conn, vault, now: devices.lost(conn, vault, school, label, now))
+    click.echo(f"{label} is lost, {text_from_minor(reserved)} stay reserved")
+
+
+@cloud.command("device-release")
+@click.argument("label")
+@with_config
+@with_school
+def device_release(config: Config, school: int, label: str) -> None:
+    """Set aside in loss:device what a lost or quarantined device may have spent, and free the rest.
+
+    That is what is known to be out; where its journal was not read since the last restore, CAP for
+    each purse it knew.  Records that turn up later are paid from it.
+    """
+    done = _of_device(config, lambda conn, vault, now: devices.release(conn, vault, school, label, now))
+    aside, reserved = text_from_minor(done.set_aside_minor), text_from_minor(done.reserved_minor)
+    click.echo(f"{aside} of {reserved} set aside from {done.purses} purses")
+
+
+@cloud.command("new-epoch")
+@click.argument("label")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Where provision.json goes.")
+@click.option("--journal-read", is_flag=True, help="The old journal was read to its end, its key destroyed.")
+@with_config
+@with_school
+def new_epoch(config: Config, school: int, label: str, out: Path, journal_read: bool) -> None:
+    """Provision a device anew with a new key; the old epoch counts as lost unless its journal was read."""
+
+    def work(conn: Connection, vault: Vault, now: int) -> int:
+        provision = devices.new_epoch(
+            conn, vault, school, label, now, journal_read=journal_read,
+            broker_host=config.broker_host, broker_port=config.broker_port,
+        )  # fmt: skip
+        devices.publish_tables(conn, vault, school, now)
+        write_private(out, [json.dumps(provision, indent=1), "\n"])
+        return int(provision["epoch"])
+
+    click.echo(f"{label} epoch {_of_device(config, work)}")
+
+
+def _of_device(config: Config, work: Callable[[Connection, Vault, int], Any]) -> Any:
+    """Do something to a device in one transaction."""
+    store = engine(config.database_url)
+    try:
+        with begin(store) as conn:
+            return work(conn, Vault(config.keys_dir), int(time.time()))
+    except devices.EpochRefused as refused:
+        raise ConfigError(str(refused)) from refused
+    finally:
+        store.dispose()

@@ -1,0 +1,151 @@
+"""Where the money of a school is placed, and the account tables that tell the devices.
+
+Promises: free = balance + slack - out stays at 0 or above for every purse; a till holds
+at most CAP of one purse and CAP_DEVICE of all; the G totals are in the database
+before a table says them (ingest archives them before it announces the table).
+A pupil's home till is that of the class; classes without one are spread over
+the canteen lines by their size.  Gates get the same cards without rights.
+"""
+
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from cloud.accounting import service as accounting
+from cloud.cards import service as cards
+from cloud.db import lock_school
+from cloud.devices import store
+from cloud.devices.settings import money_rules
+from cloud.people import service as people
+from protocols.ledger import holder, parent
+from protocols.ledger.record import MONEY
+from protocols.wire import table
+
+TABLES_KEPT = 2
+
+
+class Holding(NamedTuple):
+    """One holder's counters of one purse, and what of them it may still spend as far as the cloud knows."""
+
+    device_id: int
+    epoch: int
+    account_id: int
+    granted: int
+    tabled: int
+    rights: int
+    out: int
+    """What is reserved for it: as `rights`, and more where a device claims a grant nobody knows of."""
+
+
+def holding(row: Any) -> Holding:
+    """The holding of a row of spending_right."""
+    counters = holder.Counters(row.granted, row.returned, row.spent, row.voided)
+    claimed = counters._replace(granted=max(row.granted, row.journaled))
+    return Holding(
+        row.device_id, row.epoch, row.account_id, row.granted, row.tabled,
+        holder.rights(counters), holder.rights(claimed),
+    )  # fmt: skip
+
+
+def publish_tables(conn: Connection, school_id: int, now: int) -> int:
+    """Place money, build every device's table and leave it to ingest to announce it; returns the version."""
+    lock_school(conn, school_id)
+    devices = store.open_devices(conn, school_id)
+    version = store.next_table_version(conn, school_id)
+    _spread_classes(conn, school_id, devices)
+    known = cards.table_cards(conn, school_id)
+    granted, moved = _place(conn, school_id, devices, known, version)
+    told = {card.account_id for card in known}
+    tables, placed = [], []
+    for device in devices:
+        totals = granted[device.device_id] if device.kind == parent.CANTEEN else {}
+        image = table.build([_row(card, totals) for card in known], version)
+        tables.append((school_id, device.device_id, version, image, table.root(image), now))
+        placed += [
+            (
+                school_id,
+                device.device_id,
+                device.epoch,
+                account,
+                MONEY,
+                total,
+                total if account in told else 0,
+            )
+            for account, total in totals.items()
+        ]
+    store.place_rights(conn, placed)
+    accounting.move(conn, school_id, moved, now)
+    store.add_tables(conn, tables, TABLES_KEPT)
+    ids = [device.device_id for device in devices]
+    store.add_downlinks(conn, school_id, ids, "table", {"version": version}, now)
+    return version
+
+
+def _row(card: cards.TableCard, totals: dict[int, int]) -> table.Row:
+    flags = 0 if card.active else table.BLOCKED
+    class_number = card.class_id if card.class_id <= 0xFF else 0
+    return table.Row(card.reference, card.account_id, totals.get(card.account_id, 0), 0, flags, class_number)
+
+
+def _spread_classes(conn: Connection, school_id: int, devices: Any) -> None:
+    """Give every class without a working home till the line with the fewest pupils."""
+    pupils: defaultdict[int, int] = defaultdict(int)
+    for account in people.accounts(conn, school_id):
+        pupils[account.class_id] += account.active
+    load = {device.device_id: 0 for device in devices if device.kind == parent.CANTEEN}
+    if not load:
+        return
+    classes = people.classes(conn, school_id)
+    for each in classes:
+        if each.home_device in load:
+            load[each.home_device] += pupils[each.class_id]
+    homeless = [each for each in classes if each.home_device not in load]
+    for each in sorted(homeless, key=lambda one: (-pupils[one.class_id], one.class_id)):
+        home = min(load, key=lambda device_id: (load[device_id], device_id))
+        people.set_home_device(conn, school_id, each.class_id, home)
+        load[home] += pupils[each.class_id]
+
+
+def _place(
+    conn: Connection, school_id: int, devices: Any, known: list[cards.TableCard], version: int
+) -> tuple[dict[int, dict[int, int]], list[accounting.Movement]]:
+    """device_id to account_id to the G total after placement, and what moved; nothing is written yet."""
+    rules = money_rules(conn, school_id)
+    # In recovery nobody knows what is out: rights stay as they are.
+    is_certain = store.school(conn, school_id).mode == "normal"
+    out: defaultdict[int, int] = defaultdict(int)
+    held: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    total: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    claims: dict[tuple[int, int], int] = {}
+    moved: list[accounting.Movement] = []
+    epochs = {device.device_id: device.epoch for device in devices}
+    for one in map(holding, store.rights(conn, school_id, MONEY)):
+        out[one.account_id] += one.out
+        if epochs.get(one.device_id) == one.epoch:
+            held[one.device_id][one.account_id] = one.rights
+            total[one.device_id][one.account_id] = one.granted
+            claims[one.device_id, one.account_id] = one.out - one.rights
+    tills = {device.device_id for device in devices if device.kind == parent.CANTEEN}
+    room = {device_id: rules.cap_device_minor - sum(held[device_id].values()) for device_id in tills}
+    homes = {
+        account.account_id: account.home_device
+        for account in people.accounts(conn, school_id)
+        if account.active and account.home_device in tills
+    }
+    balances = accounting.balances_of_kind(conn, school_id, accounting.PURSES)
+    carded = {card.account_id for card in known if card.active}
+    for account_id, home in sorted(homes.items()):
+        if account_id not in carded or home is None:
+            continue
+        free = parent.free(balances.get(accounting.purse(account_id), 0), rules.slack_minor, out[account_id])
+        more = parent.grantable(
+            rules.cap_minor, free, held[home].get(account_id, 0), rules.cap_minor, room[home]
+        )
+        if more and is_certain:
+            total[home][account_id] = total[home].get(account_id, 0) + more
+            room[home] -= more
+            holder, key = (home, epochs[home]), (account_id, MONEY)
+            cause = accounting.BY_TABLE, version
+            moved += accounting.grant(holder, key, more, claims.get((home, account_id), 0), cause)
+    return total, moved

@@ -1,0 +1,204 @@
+"""Devices: registering them, what they shall know, how they are.
+
+Promises: a key leaves the cloud once, in the provisioning record, and is kept
+sealed; bad messages are counted by device and refusal number.  Tables and
+settings are left as work for ingest in the caller's transaction.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from cloud.devices import placement, store
+from cloud.devices.broker import broker_files
+from cloud.devices.epochs import (
+    EpochRefused,
+    Released,
+    add_epoch,
+    end_recovery,
+    in_recovery,
+    key_context,
+    lost,
+    new_epoch,
+    note_status,
+    read_registry,
+    release,
+)
+from cloud.devices.registry import FILE_NAME as REGISTRY_FILE
+from cloud.devices.settings import (
+    KINDS,
+    MoneyRules,
+    money_rules,
+    publish_settings,
+    set_settings,
+    settings_for,
+)
+from cloud.keys import Vault
+from cloud.people import service as people
+from protocols.errors import name as refusal_name
+from protocols.ids import hex8, random_id
+
+__all__ = [
+    "REGISTRY_FILE",
+    "EpochRefused",
+    "MoneyRules",
+    "Released",
+    "broker_files",
+    "end_recovery",
+    "in_recovery",
+    "key_context",
+    "lost",
+    "money_rules",
+    "new_epoch",
+    "note_status",
+    "publish_settings",
+    "read_registry",
+    "release",
+    "set_settings",
+    "settings_for",
+]
+
+GRANTS_A_MESSAGE = 80
+RandomBytes = Callable[[int], bytes]
+
+
+class DeviceRefused(ValueError):
+    """A device cannot be registered; carries the reason."""
+
+
+class FleetRow(NamedTuple):
+    """A device as the office sees it.
+
+    `unsent`: records that wait on the device by its last HELLO, None before one;
+    `table_wanted`, `settings_wanted`: versions it should have.  `state`: what
+    the last HELLO said (next_seq, acked, oldest_seq, heap_free, locked).
+    """
+
+    device_id: int
+    label: str
+    kind: str
+    epoch: int
+    status: str
+    online: bool
+    last_seen_at: int | None
+    table_version: int
+    table_wanted: int
+    settings_version: int
+    settings_wanted: int
+    unsent: int | None
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RefusalRow:
+    """Bad messages of one device (0: of devices nobody knows) under one refusal number."""
+
+    device_id: int
+    label: str
+    code: int
+    name: str
+    count: int
+    last_at: int
+
+
+def register(
+    conn: Connection,
+    vault: Vault,
+    school_id: int,
+    label: str,
+    kind: str,
+    now: int,
+    *,
+    broker_host: str = "127.0.0.1",
+    broker_port: int = 1883,
+    world_clock: bool = False,
+    random_bytes: RandomBytes = os.urandom,
+) -> dict[str, Any]:
+    """A new device in epoch 1; returns its provisioning record, the only copy of its key in clear.
+
+    DeviceRefused for an unknown kind or a label that is taken.  The broker's
+    files (broker_files) and the tables (publish_tables) are written after it.
+    """
+    if kind not in KINDS:
+        raise DeviceRefused(f"kind is one of {', '.join(KINDS)}")
+    if not label.strip() or label in store.labels(conn, school_id):
+        raise DeviceRefused("label is empty or taken")
+    taken = store.device_ids(conn)
+    device_id = random_id(random_bytes)
+    while device_id in taken:
+        device_id = random_id(random_bytes)
+    store.add_device(conn, school_id, device_id, label, kind)
+    made = add_epoch(conn, vault, school_id, device_id, 1, label=label, kind=kind, random_bytes=random_bytes)
+    if not store.school(conn, school_id).settings_version:
+        publish_settings(conn, school_id, now)
+    return {
+        "school": school_id,
+        "device": device_id,
+        "epoch": 1,
+        "kind": kind,
+        "key": made["key"],
+        "reference_key": vault.reference_key(school_id).hex(),
+        "broker_host": broker_host,
+        "broker_port": broker_port,
+        "username": hex8(device_id),
+        "password": made["password"],
+        "world_clock": world_clock,
+    }
+
+
+def publish_tables(conn: Connection, vault: Vault, school_id: int, now: int) -> int:
+    """Place the money of a school and give every device a new table; returns the version.
+
+    `vault`: rows carry references that were made when cards were issued; a
+    second reference key (SECURITY, hole 2) will be applied here.
+    """
+    del vault
+    return placement.publish_tables(conn, school_id, now)
+
+
+def offer_rights(conn: Connection, school_id: int, account_ids: Sequence[int], now: int) -> None:
+    """Money has come into these purses: ingest grants it to the home tills when they are online.
+
+    Before the first table nothing is offered, since the table will place it.
+    """
+    wanted = set(account_ids)
+    if not wanted or not store.school(conn, school_id).table_version:
+        return
+    of_till: dict[int, list[int]] = {}
+    for account in people.accounts(conn, school_id):
+        if account.account_id in wanted and account.active and account.home_device is not None:
+            of_till.setdefault(account.home_device, []).append(account.account_id)
+    for device_id, accounts in sorted(of_till.items()):
+        for start in range(0, len(accounts), GRANTS_A_MESSAGE):
+            part = accounts[start : start + GRANTS_A_MESSAGE]
+            store.add_downlinks(conn, school_id, [device_id], "grant", {"accounts": part}, now)
+
+
+def fleet(conn: Connection, school_id: int) -> list[FleetRow]:
+    """All devices of a school by label."""
+    return [_fleet_row(row) for row in store.fleet(conn, school_id)]
+
+
+def _fleet_row(row: Any) -> FleetRow:
+    state = store.read_json(row.state)
+    unsent = None if "next_seq" not in state else max(0, state["next_seq"] - row.next_seq)
+    return FleetRow(
+        row.device_id, row.label, row.kind, row.epoch, row.status or "", bool(row.online), row.last_seen_at,
+        row.table_version, row.table_wanted, row.settings_version, row.settings_wanted, unsent, state,
+    )  # fmt: skip
+
+
+def count_refusals(conn: Connection, counts: Mapping[tuple[int, int, int], int], now: int) -> None:
+    """Add bad messages: (school_id, device_id, refusal number) to how many."""
+    store.add_refusals(conn, [(*key, number, now) for key, number in sorted(counts.items())])
+
+
+def refusals(conn: Connection, school_id: int) -> list[RefusalRow]:
+    """Bad messages of a school, the latest first."""
+    return [
+        RefusalRow(row.device_id, row.label or "", row.code, refusal_name(row.code), row.number, row.last_at)
+        for row in store.refusals(conn, school_id)
+    ]

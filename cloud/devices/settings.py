@@ -1,0 +1,133 @@
+"""What a school chooses for its devices: times, caps, whether verdicts have a fixed moment; and the menu.
+
+Promises: values out of range are refused by name before anything is written; a
+version is never given to two different settings.  Prices that were ever sent
+stay known, since a device that was offline sells by the menu it had.
+Defaults are a school's: verdict at a fixed moment of 400 ms, strict money.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from cloud.db import lock_school
+from cloud.devices import store
+from cloud.meals import service as meals
+from protocols.errors import FIELD_RANGE, Fault
+from protocols.ledger.parent import CANTEEN, GATE
+from protocols.wire.messages import FIXED_MOMENT, OFFLINE_AT_ONCE, MenuItem, Settings, pack_settings
+
+KINDS = (GATE, CANTEEN)
+
+_OF_KIND: dict[str, int | bool] = {
+    "repeat_ms": 3000,
+    "verdict_ms": 400,
+    "passage_ms": 5000,
+    "fixed_moment": True,
+    "offline_at_once": True,
+}
+_OF_MONEY: dict[str, int | bool] = {
+    # The most that one till may hold of one purse and of all purses; the slack L of each purse.
+    "cap_minor": 50_000,
+    "cap_device_minor": 20_000_000,
+    "slack_minor": 0,
+}
+
+
+class MoneyRules(NamedTuple):
+    """Minor units: CAP per key, CAP_DEVICE per holder, slack per purse."""
+
+    cap_minor: int
+    cap_device_minor: int
+    slack_minor: int
+
+
+def money_rules(conn: Connection, school_id: int) -> MoneyRules:
+    """The bounds of placement in a school."""
+    chosen = _chosen(store.school(conn, school_id)).get("money", {})
+    return MoneyRules(**{name: int(chosen.get(name, value)) for name, value in _OF_MONEY.items()})
+
+
+def settings_for(conn: Connection, school_id: int, kind: str, now: int) -> Settings:
+    """The message for a kind of device in the school's present version; gates get no menu.
+
+    `now`, UTC seconds, decides the school's offset from UTC.
+    """
+    row = store.school(conn, school_id)
+    chosen = {**_OF_KIND, **_chosen(row).get(kind, {})}
+    offset = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(row.time_zone)).utcoffset()
+    flags = FIXED_MOMENT * bool(chosen["fixed_moment"]) | OFFLINE_AT_ONCE * bool(chosen["offline_at_once"])
+    menu = tuple(
+        MenuItem(good.good_id, good.from_minute, good.to_minute, good.price_minor)
+        for good in (meals.menu(conn, school_id) if kind == CANTEEN else ())
+    )
+    return Settings(
+        row.settings_version,
+        int(offset.total_seconds()) // 60 if offset else 0,
+        chosen["repeat_ms"],
+        chosen["verdict_ms"],
+        chosen["passage_ms"],
+        flags,
+        money_rules(conn, school_id).cap_minor,
+        menu,
+    )
+
+
+def set_settings(
+    conn: Connection, school_id: int, now: int, *, kinds: tuple[str, ...] = KINDS, **values: int | bool
+) -> int:
+    """Change settings of some kinds of devices (repeat_ms, verdict_ms, passage_ms, fixed_moment,
+    offline_at_once) or the bounds of money (cap_minor, cap_device_minor, slack_minor) and publish them.
+
+    Returns the new version.  Fault(FIELD_RANGE) names a value that cannot be.
+    """
+    lock_school(conn, school_id)
+    row = store.school(conn, school_id)
+    everything = json.loads(row.settings)
+    chosen = everything.setdefault("devices", {})
+    for name, value in values.items():
+        if name in _OF_MONEY:
+            _check(name, value, 0x7FFFFFFF if name != "cap_device_minor" else 2**53)
+            chosen.setdefault("money", {})[name] = value
+        elif name in _OF_KIND:
+            _check(name, value, 0xFFFF)
+            for kind in kinds:
+                chosen.setdefault(kind, {})[name] = value
+        else:
+            raise Fault(FIELD_RANGE, f"settings.{name}", "unknown")
+    store.set_settings(conn, school_id, everything, row.settings_version)
+    return publish_settings(conn, school_id, now)
+
+
+def publish_settings(conn: Connection, school_id: int, now: int) -> int:
+    """Give the settings and the menu as they are now a new version and leave it to ingest to send them.
+
+    To be called after each change of the menu.  Returns the version.
+    """
+    lock_school(conn, school_id)
+    row = store.school(conn, school_id)
+    version = row.settings_version + 1
+    store.set_settings(conn, school_id, json.loads(row.settings), version)
+    for kind in KINDS:
+        pack_settings(settings_for(conn, school_id, kind, now))  # a value that does not fit stops here
+    prices = [(school_id, g.good_id, g.price_minor, version, now) for g in meals.menu(conn, school_id)]
+    store.add_prices(conn, prices)
+    devices = [device.device_id for device in store.open_devices(conn, school_id)]
+    store.add_downlinks(conn, school_id, devices, "settings", {"version": version}, now)
+    return version
+
+
+def _chosen(row: Any) -> Mapping[str, Any]:
+    chosen: Mapping[str, Any] = json.loads(row.settings).get("devices", {})
+    return chosen
+
+
+def _check(name: str, value: int | bool, highest: int) -> None:
+    if isinstance(value, bool) != isinstance({**_OF_KIND, **_OF_MONEY}[name], bool):
+        raise Fault(FIELD_RANGE, f"settings.{name}", "another kind of value")
+    if not 0 <= value <= highest:
+        raise Fault(FIELD_RANGE, f"settings.{name}", str(value))

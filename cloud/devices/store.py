@@ -1,0 +1,256 @@
+"""SQL of the devices: keys, tables, rights, counters of bad messages, work for ingest.
+
+Leaves every rule to the other files of this folder.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from cloud import bulk, db
+
+
+def add_device(conn: Connection, school_id: int, device_id: int, label: str, kind: str) -> None:
+    """A new device in epoch 1."""
+    columns = ("school_id", "device_id", "label", "kind", "epoch")
+    bulk.insert_rows(conn, db.device, [(school_id, device_id, label, kind, 1)], columns)
+
+
+def add_epoch(
+    conn: Connection,
+    school_id: int,
+    device_id: int,
+    epoch: int,
+    sealed: bytes,
+    head_mac: bytes,
+    broker_hash: str,
+    incarnation: int,
+) -> None:
+    """The open epoch of a device, with its journal empty; `incarnation`: of the school then."""
+    columns = (
+        "school_id", "device_id", "epoch", "key_sealed", "next_seq", "head_mac", "broker_hash", "incarn_seen",
+    )  # fmt: skip
+    row = (school_id, device_id, epoch, sealed, 1, head_mac, broker_hash, incarnation)
+    bulk.insert_rows(conn, db.device_epoch, [row], columns)
+
+
+def begin_epoch(conn: Connection, school_id: int, device_id: int, epoch: int) -> None:
+    """The device has a new epoch: it has applied nothing, and what was made for the old one is dropped."""
+    place = (school_id, device_id)
+    statement = (
+        "UPDATE device SET epoch = ?, table_version = 0, settings_version = 0, state = ?"
+        " WHERE school_id = ? AND device_id = ?"
+    )
+    bulk.run(conn, statement, (epoch, "{}", *place))
+    bulk.run(conn, "DELETE FROM device_table WHERE school_id = ? AND device_id = ?", place)
+
+
+def epoch(conn: Connection, school_id: int, device_id: int, epoch: int) -> Any:
+    """The row of an epoch, None when there is none."""
+    statement = "SELECT * FROM device_epoch WHERE school_id = ? AND device_id = ? AND epoch = ?"
+    rows = bulk.select(conn, statement, (school_id, device_id, epoch))
+    return rows[0] if rows else None
+
+
+def epochs_in(conn: Connection, school_id: int, device_id: int, statuses: tuple[str, ...]) -> Sequence[Any]:
+    """The epochs of a device that are in one of these states, the first one first."""
+    statement = (
+        "SELECT * FROM device_epoch WHERE school_id = ? AND device_id = ? AND status IN ? ORDER BY epoch"
+    )
+    return bulk.select(conn, statement, (school_id, device_id, list(statuses)))
+
+
+def set_epoch_status(
+    conn: Connection, school_id: int, device_id: int, epoch: int, status: str, lock_reason: int
+) -> None:
+    """The state of an epoch, and why its device must lock itself."""
+    statement = (
+        "UPDATE device_epoch SET status = ?, lock_reason = ?"
+        " WHERE school_id = ? AND device_id = ? AND epoch = ?"
+    )
+    bulk.run(conn, statement, (status, lock_reason, school_id, device_id, epoch))
+
+
+def device_by_label(conn: Connection, school_id: int, label: str) -> Any:
+    """device_id, label, kind, epoch of a device, None when there is none."""
+    statement = "SELECT device_id, label, kind, epoch FROM device WHERE school_id = ? AND label = ?"
+    rows = bulk.select(conn, statement, (school_id, label))
+    return rows[0] if rows else None
+
+
+def has_device(conn: Connection, school_id: int, device_id: int) -> bool:
+    """Whether the school has this device."""
+    statement = "SELECT 1 FROM device WHERE school_id = ? AND device_id = ?"
+    return bool(bulk.select(conn, statement, (school_id, device_id)))
+
+
+def rights_of(conn: Connection, school_id: int, device_id: int, epoch: int, bucket: int) -> Sequence[Any]:
+    """Counters of one holder, whatever became of it."""
+    statement = (
+        "SELECT * FROM spending_right WHERE school_id = ? AND device_id = ? AND epoch = ? AND bucket = ?"
+        " ORDER BY account_id"
+    )
+    return bulk.select(conn, statement, (school_id, device_id, epoch, bucket))
+
+
+def add_releases(conn: Connection, rows: bulk.Rows) -> None:
+    """Rows in the order of the table right_release."""
+    bulk.insert_rows(conn, db.right_release, rows)
+
+
+def recovery_is_over(conn: Connection, school_id: int) -> bool:
+    """Whether a school in recovery has read every open till up to its record of this incarnation."""
+    statement = (
+        "SELECT 1 FROM school s WHERE s.school_id = ? AND s.mode = 'recovery' AND NOT EXISTS"
+        " (SELECT 1 FROM device d JOIN device_epoch e ON e.school_id = d.school_id"
+        " AND e.device_id = d.device_id AND e.epoch = d.epoch WHERE d.school_id = s.school_id"
+        " AND d.kind = 'canteen' AND e.status = 'open' AND e.incarn_seen < s.incarnation)"
+    )
+    return bool(bulk.select(conn, statement, (school_id,)))
+
+
+def set_mode(conn: Connection, school_id: int, mode: str, reason: str) -> None:
+    """normal or recovery, and why."""
+    statement = "UPDATE school SET mode = ?, recovery_reason = ? WHERE school_id = ?"
+    bulk.run(conn, statement, (mode, reason, school_id))
+
+
+def device_ids(conn: Connection) -> set[int]:
+    """The numbers of all devices of this cloud."""
+    return {row[0] for row in bulk.select(conn, "SELECT device_id FROM device")}
+
+
+def labels(conn: Connection, school_id: int) -> set[str]:
+    """The labels that devices of a school have."""
+    return {row[0] for row in bulk.select(conn, "SELECT label FROM device WHERE school_id = ?", (school_id,))}
+
+
+def open_devices(conn: Connection, school_id: int) -> Sequence[Any]:
+    """device_id, label, kind, epoch of every device whose epoch is open."""
+    statement = (
+        "SELECT d.device_id, d.label, d.kind, d.epoch FROM device d JOIN device_epoch e"
+        " ON e.school_id = d.school_id AND e.device_id = d.device_id AND e.epoch = d.epoch"
+        " WHERE d.school_id = ? AND e.status = 'open' ORDER BY d.label"
+    )
+    return bulk.select(conn, statement, (school_id,))
+
+
+def fleet(conn: Connection, school_id: int) -> Sequence[Any]:
+    """Every device with its open or last epoch and the versions it should have."""
+    statement = (
+        "SELECT d.*, e.next_seq, e.status, s.settings_version AS settings_wanted,"
+        " coalesce((SELECT max(t.version) FROM device_table t WHERE t.school_id = d.school_id"
+        " AND t.device_id = d.device_id), 0) AS table_wanted"
+        " FROM device d JOIN school s ON s.school_id = d.school_id LEFT JOIN device_epoch e"
+        " ON e.school_id = d.school_id AND e.device_id = d.device_id AND e.epoch = d.epoch"
+        " WHERE d.school_id = ? ORDER BY d.label"
+    )
+    return bulk.select(conn, statement, (school_id,))
+
+
+def broker_logins(conn: Connection) -> Sequence[Any]:
+    """school_id, device_id, broker_hash of every open epoch in the cloud."""
+    statement = (
+        "SELECT d.school_id, d.device_id, e.broker_hash FROM device d JOIN device_epoch e"
+        " ON e.school_id = d.school_id AND e.device_id = d.device_id AND e.epoch = d.epoch"
+        " WHERE e.status = 'open' ORDER BY d.school_id, d.device_id"
+    )
+    return bulk.select(conn, statement)
+
+
+def school(conn: Connection, school_id: int) -> Any:
+    """The row of a school, None when there is none."""
+    rows = bulk.select(conn, "SELECT * FROM school WHERE school_id = ?", (school_id,))
+    return rows[0] if rows else None
+
+
+def set_settings(conn: Connection, school_id: int, settings: Mapping[str, Any], version: int) -> None:
+    """Write the school's settings and their version."""
+    statement = "UPDATE school SET settings = ?, settings_version = ? WHERE school_id = ?"
+    bulk.run(conn, statement, (json.dumps(settings, sort_keys=True), version, school_id))
+
+
+def add_prices(conn: Connection, rows: bulk.Rows) -> None:
+    """Prices that devices may sell at from now on: rows of published_price."""
+    keys = ("school_id", "good_id", "price_minor")
+    bulk.merge_rows(conn, db.published_price, rows, keys, "published_at = published_price.published_at")
+
+
+def next_table_version(conn: Connection, school_id: int) -> int:
+    """Count the school's tables up by one and return the number."""
+    bulk.run(conn, "UPDATE school SET table_version = table_version + 1 WHERE school_id = ?", (school_id,))
+    return int(bulk.select(conn, "SELECT table_version FROM school WHERE school_id = ?", (school_id,))[0][0])
+
+
+def rights(conn: Connection, school_id: int, bucket: int) -> Sequence[Any]:
+    """Counters of every holder that may still spend, with the status of its epoch."""
+    statement = (
+        "SELECT r.*, e.status FROM spending_right r JOIN device_epoch e"
+        " ON e.school_id = r.school_id AND e.device_id = r.device_id AND e.epoch = r.epoch"
+        " WHERE r.school_id = ? AND r.bucket = ? AND e.status <> 'closed'"
+    )
+    return bulk.select(conn, statement, (school_id, bucket))
+
+
+def place_rights(conn: Connection, rows: bulk.Rows) -> None:
+    """Write G totals: (school_id, device_id, epoch, account_id, bucket, granted, tabled)."""
+    statement = (
+        "INSERT INTO spending_right (school_id, device_id, epoch, account_id, bucket, granted, tabled)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (school_id, device_id, epoch, account_id, bucket)"
+        " DO UPDATE SET granted = excluded.granted, tabled = excluded.tabled"
+    )
+    bulk.run_many(conn, statement, rows)
+
+
+def add_tables(conn: Connection, rows: bulk.Rows, keep: int) -> None:
+    """Add images (school_id, device_id, version, image, root, created_at); `keep` of a device stay."""
+    columns = ("school_id", "device_id", "version", "image", "root", "created_at")
+    bulk.insert_rows(conn, db.device_table, rows, columns)
+    statement = (
+        "DELETE FROM device_table WHERE school_id = ? AND device_id = ? AND version NOT IN"
+        " (SELECT t.version FROM device_table t WHERE t.school_id = ? AND t.device_id = ?"
+        " ORDER BY t.version DESC LIMIT ?)"
+    )
+    for school_id, device_id, *_rest in rows:
+        bulk.run(conn, statement, (school_id, device_id, school_id, device_id, keep))
+
+
+def add_downlinks(
+    conn: Connection,
+    school_id: int,
+    device_ids: Sequence[int],
+    kind: str,
+    detail: Mapping[str, Any],
+    now: int,
+) -> None:
+    """Leave the same work for several devices to ingest."""
+    columns = ("school_id", "device_id", "kind", "detail", "created_at")
+    text = json.dumps(detail, sort_keys=True)
+    rows = [(school_id, device_id, kind, text, now) for device_id in device_ids]
+    bulk.insert_rows(conn, db.downlink, rows, columns)
+
+
+def add_refusals(conn: Connection, rows: bulk.Rows) -> None:
+    """Count bad messages: (school_id, device_id, code, count, last_at)."""
+    change = "count = device_refusal.count + excluded.count, last_at = excluded.last_at"
+    bulk.merge_rows(conn, db.device_refusal, rows, ("school_id", "device_id", "code"), change)
+
+
+def refusals(conn: Connection, school_id: int) -> Sequence[Any]:
+    """device_id, code, count, last_at, label; the latest first."""
+    statement = (
+        "SELECT r.device_id, r.code, r.count AS number, r.last_at, d.label"
+        " FROM device_refusal r LEFT JOIN device d"
+        " ON d.school_id = r.school_id AND d.device_id = r.device_id"
+        " WHERE r.school_id = ? ORDER BY r.last_at DESC, r.device_id, r.code"
+    )
+    return bulk.select(conn, statement, (school_id,))
+
+
+def read_json(value: Any) -> dict[str, Any]:
+    """A JSON column as a dict: PostgreSQL hands it over parsed, SQLite as text."""
+    parsed: dict[str, Any] = json.loads(value) if isinstance(value, str | bytes) else value or {}
+    return parsed

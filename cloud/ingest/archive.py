@@ -1,0 +1,210 @@
+"""The raw archive: device records and grants, appended to files outside the database.
+
+Promises: append() returns after the bytes are on the disk (fsync); what was
+returned for is read back byte for byte, whatever tore the file behind it; files
+are by UTC day and only ever grow.  Records may stand here twice, after a crash
+between archive and commit: readers know them by (device, epoch, seq).
+Leaves the replay of a lost database to recovery.
+
+    frame: magic 'KKA1' | u8 kind | u32 length | u32 crc32 of kind, length, payload | payload
+    payload: u32 school | u32 device | u32 epoch | u32 time of the cloud | rows
+    kind 1, records: raw records of 32 bytes
+    kind 2, grants: u32 account | u32 bucket | u32 G total
+    kind 3, incarnation (device and epoch 0): u32 counter | u32 random id
+    kind 4, losing branch: 32 B chain state before | raw records of 32 bytes
+"""
+
+import os
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+from zlib import crc32
+
+from protocols.ledger.record import SIZE
+
+_MAGIC = b"KKA1"
+_RECORDS, _GRANTS, _INCARNATION, _BRANCH = 1, 2, 3, 4
+_CHAIN_SIZE = 32
+_NUMBERS = struct.Struct("<II")
+_HEAD = struct.Struct("<4sBII")
+_SOURCE = struct.Struct("<IIII")
+_GRANT = struct.Struct("<III")
+_PAYLOAD_MAX = 1 << 24
+
+
+class Records(NamedTuple):
+    """Raw records of one device as they came, a multiple of 32 bytes; `received_at` UTC seconds."""
+
+    school_id: int
+    device_id: int
+    epoch: int
+    received_at: int
+    raw: bytes
+
+
+class Grants(NamedTuple):
+    """G totals that were given to one device: rows of (account_id, bucket, total)."""
+
+    school_id: int
+    device_id: int
+    epoch: int
+    granted_at: int
+    rows: tuple[tuple[int, int, int], ...]
+
+
+class Incarnation(NamedTuple):
+    """A school's cloud began anew after a restore, under this counter and random id."""
+
+    school_id: int
+    counter: int
+    number: int
+    began_at: int
+
+
+class Branch(NamedTuple):
+    """Raw records of a losing branch, with the chain state before the first."""
+
+    school_id: int
+    device_id: int
+    epoch: int
+    received_at: int
+    previous_mac: bytes
+    raw: bytes
+
+
+Item = Records | Grants | Incarnation | Branch
+
+
+class ArchiveBroken(Exception):
+    """The disk took only a part of a frame: nothing of this batch may be acknowledged."""
+
+
+class Archive:
+    """Appends to the files of one folder; one process at a time writes."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path: Path | None = None
+        self._handle = -1
+        self._length = -1
+        self._lock = Lock()
+        self._threads = ThreadPoolExecutor(1, "archive")
+
+    def append(self, items: Iterable[Item], now: int) -> None:
+        """Write frames into the file of the day of `now` (UTC seconds) and wait for the disk."""
+        frames = b"".join(_frame(item) for item in items)
+        if not frames:
+            return
+        with self._lock:
+            handle = self._open(now)
+            if os.write(handle, frames) != len(frames):
+                raise ArchiveBroken(str(self._path))
+            os.fdatasync(handle)
+            if self._length >= 0:
+                self._length += len(frames)
+
+    def append_meanwhile(self, items: Iterable[Item], now: int) -> Callable[[], None]:
+        """The same in a thread, while the database works; call what this returns to wait for the disk."""
+        return self._threads.submit(self.append, list(items), now).result
+
+    def close(self) -> None:
+        """Close the file; the next append opens it again."""
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._handle, self._path = -1, None
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self._folder
+
+    def length(self) -> int:
+        """The bytes of all files together: it only grows."""
+        if self._length < 0:
+            self._length = sum(path.stat().st_size for path in self._folder.glob("*.kka"))
+        return self._length
+
+    def read(self) -> Iterator[Item]:
+        """Everything in the archive, oldest file first; a torn frame is passed over."""
+        for path in sorted(self._folder.glob("*.kka")):
+            yield from read_file(path)
+
+    def _open(self, now: int) -> int:
+        path = self._folder / time.strftime("%Y-%m-%d.kka", time.gmtime(now))
+        if path != self._path:
+            self.close()
+            is_new = not path.exists()
+            self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._path = path
+            if is_new:
+                _sync_folder(self._folder)
+        return self._handle
+
+
+def read_file(path: Path) -> Iterator[Item]:
+    """The frames of one file; after damage reading goes on at the next whole frame."""
+    data = path.read_bytes()
+    place = data.find(_MAGIC)
+    while place >= 0:
+        item, size = _parse(data, place)
+        if item is not None:
+            yield item
+        place = data.find(_MAGIC, place + (size or 1))
+
+
+def _frame(item: Item) -> bytes:
+    if isinstance(item, Records):
+        kind, payload = _RECORDS, _SOURCE.pack(*item[:4]) + item.raw
+    elif isinstance(item, Branch):
+        kind, payload = _BRANCH, _SOURCE.pack(*item[:4]) + item.previous_mac + item.raw
+    elif isinstance(item, Incarnation):
+        source = _SOURCE.pack(item.school_id, 0, 0, item.began_at)
+        kind, payload = _INCARNATION, source + _NUMBERS.pack(item.counter, item.number)
+    else:
+        rows = b"".join(_GRANT.pack(*row) for row in item.rows)
+        kind, payload = _GRANTS, _SOURCE.pack(*item[:4]) + rows
+    check = crc32(payload, crc32(struct.pack("<BI", kind, len(payload))))
+    return _HEAD.pack(_MAGIC, kind, len(payload), check) + payload
+
+
+def _parse(data: bytes, place: int) -> tuple[Item | None, int]:
+    """(item, size of its frame), or (None, 0) where no whole frame stands."""
+    if len(data) - place < _HEAD.size:
+        return None, 0
+    _magic, kind, length, check = _HEAD.unpack_from(data, place)
+    start = place + _HEAD.size
+    if length > _PAYLOAD_MAX or len(data) - start < length or length < _SOURCE.size:
+        return None, 0
+    payload = data[start : start + length]
+    if crc32(payload, crc32(struct.pack("<BI", kind, length))) != check:
+        return None, 0
+    return _item(kind, payload), _HEAD.size + length
+
+
+def _item(kind: int, payload: bytes) -> Item | None:
+    school_id, device_id, epoch, moment = _SOURCE.unpack_from(payload)
+    rest = payload[_SOURCE.size :]
+    if kind == _RECORDS and len(rest) % SIZE == 0:
+        return Records(school_id, device_id, epoch, moment, rest)
+    if kind == _GRANTS and len(rest) % _GRANT.size == 0:
+        rows = tuple((account, bucket, total) for account, bucket, total in _GRANT.iter_unpack(rest))
+        return Grants(school_id, device_id, epoch, moment, rows)
+    if kind == _INCARNATION and len(rest) == _NUMBERS.size:
+        counter, number = _NUMBERS.unpack(rest)
+        return Incarnation(school_id, counter, number, moment)
+    if kind == _BRANCH and len(rest) >= _CHAIN_SIZE and (len(rest) - _CHAIN_SIZE) % SIZE == 0:
+        return Branch(school_id, device_id, epoch, moment, rest[:_CHAIN_SIZE], rest[_CHAIN_SIZE:])
+    return None
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

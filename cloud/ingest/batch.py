@@ -1,0 +1,399 @@
+"""One batch: from checked messages to committed facts and the messages that follow from them.
+
+Promises: everything of a batch is one transaction; what was taken from devices
+and what was granted to them is in the archive before that transaction commits.
+The order: chains, rules, books, records, passages and outbox, needs, archive.
+Leaves commit, publishing and acknowledgement to service.py and client.py.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import BytesIO
+
+from sqlalchemy import Connection
+
+from cloud.accounting import service as accounting
+from cloud.accounting.service import BY_OFFER
+from cloud.attendance import service as attendance
+from cloud.devices import service as devices
+from cloud.ingest import chain, store
+from cloud.ingest.archive import Archive, Grants, Item, Records
+from cloud.ingest.fleet import Device, Fleet
+from cloud.ingest.fork import Forks
+from cloud.ingest.inbox import Checked, Inbox, Place
+from cloud.ingest.late import Late
+from cloud.ingest.needs import Desk, Needs
+from cloud.ingest.outgoing import Post, books_head
+from cloud.ingest.prices import Prices
+from cloud.ingest.replay import Judged, Replay, accounts_moved, void_key
+from cloud.ingest.rights import Rights
+from cloud.notifications import service as notifications
+from protocols.errors import CHAIN_FORK, CHAIN_GAP, WIRE_EPOCH, Fault
+from protocols.ledger import parent, record
+from protocols.wire import envelope, messages, table
+
+
+class Batch:
+    """The work on one batch, inside one transaction."""
+
+    def __init__(
+        self, conn: Connection, fleet: Fleet, needs: Needs, prices: Prices, inbox: Inbox, now: int
+    ) -> None:
+        self._conn = conn
+        self._fleet = fleet
+        self._needs = needs
+        self._prices = prices
+        self._inbox = inbox
+        self._now = now
+        self._devices = dict(inbox.devices)
+        self._rights = Rights()
+        self._new: defaultdict[Device, bytearray] = defaultdict(bytearray)
+        self._first: dict[Device, int] = {}
+        self._forks = Forks(conn, now)
+        self._to_ack: dict[Device, list[int]] = {}
+        self._asked: list[tuple[Device, messages.Need]] = []
+        self._granted: defaultdict[Place, list[tuple[int, int, int]]] = defaultdict(list)
+        self._archived_tables: list[tuple[Device, int]] = []
+        self._balances: dict[tuple[int, int], int] = {}
+        self._rooms: dict[Place, int] = {}
+        self._rules: dict[int, devices.MoneyRules] = {}
+        self.refusals: Counter[tuple[int, int, int]] = Counter(inbox.refusals)
+        self._wait_for_archive: Callable[[], None] = lambda: None
+        self.post = Post(conn, fleet, now)
+        self.record_count = 0
+        self.heads: dict[int, tuple[tuple[int, int], accounting.Head]] = {}
+        """Schools that spoke: their incarnation and where their books stand after this batch."""
+
+    # Taking
+
+    def take(self, archive: Archive) -> None:
+        """Read all messages in their order, then judge and write what they brought."""
+        handlers = {
+            envelope.HELLO: self._hello,
+            envelope.RECS: self._recs,
+            envelope.NEED: self._need,
+            envelope.WANT: self._want,
+        }
+        for place, up in self._inbox.states.items():
+            self._needs.told(place, up, self._now)
+        for message in self._inbox.checked:
+            if message.type in (envelope.HELLO, envelope.RECS):
+                self._to_ack.setdefault(message.device, [])
+            try:
+                handlers[message.type](message)
+            except Fault as fault:
+                self.refuse(message.device, fault.code)
+        if self._new:
+            self._wait_for_archive = archive.append_meanwhile(self._records(), self._now)
+        returned = self._judge()
+        self._decide(returned)
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """ACK every device that spoke; one that hands its journal over is told what of it has arrived."""
+        for device, arrived in self._to_ack.items():
+            school_id = device.school_id
+            if school_id not in self.heads:
+                head = accounting.head(self._conn, school_id)
+                self.heads[school_id] = (device.incarnation, device.incarnation_id), head
+            for next_wanted in arrived if device.hands_over else [device.next_seq]:
+                self.post.ack(device, next_wanted, books_head(self.heads[school_id][1]))
+        for device in self._forks.quarantined:
+            self.post.lock(device, device.lock_reason)
+            devices.note_status(
+                self._fleet.vault, device.school_id, device.device_id, device.epoch, device.status
+            )
+
+    def refuse(self, device: Device, code: int) -> None:
+        """Count what a device sent under a right MAC and yet cannot be."""
+        self.refusals[device.school_id, device.device_id, code] += 1
+
+    def _recs(self, message: Checked) -> None:
+        device = message.device
+        recs = messages.unpack_recs(message.body)
+        known = partial(self._known, device)
+        taken = chain.take(device.keys.chain, device.next_seq, device.head_mac, recs, known)
+        is_branch = taken.refusal in (CHAIN_FORK, CHAIN_GAP) and self._forks.take(
+            device, recs, known, taken.refusal
+        )
+        if taken.refusal and taken.refusal != CHAIN_GAP:
+            self.refuse(device, taken.refusal)
+        if is_branch or not taken.refusal:
+            self._to_ack[device].append(recs.from_seq + recs.count)
+        self.go_on(device, taken)
+
+    def go_on(self, device: Device, taken: chain.Taken) -> None:
+        """A device's journal goes on by these records, which were checked."""
+        if taken.raw:
+            self._first.setdefault(device, device.next_seq)
+            self._new[device] += taken.raw
+            device.next_seq += len(taken.raw) // record.SIZE
+            device.head_mac = taken.head_mac
+            device.moved = True
+
+    def _known(self, device: Device, first: int, after: int) -> bytes:
+        """Raw records that were taken before, in the database or in this batch."""
+        new_from = self._first.get(device, device.next_seq)
+        raw = b""
+        if first < new_from:
+            raw = store.raw_records(self._conn, *device.key, device.epoch, first, min(after, new_from))
+            first = new_from
+        if first < after:
+            start, end = ((seq - new_from) * record.SIZE for seq in (first, after))
+            raw += bytes(self._new[device][start:end])
+        return raw
+
+    def _hello(self, message: Checked) -> None:
+        device, hello = message.device, messages.unpack_hello(message.body)
+        if hello.boot_nonce != device.boot_nonce:
+            self._needs.forget_granted(device)
+            device.boot_nonce = bytes(hello.boot_nonce)
+            device.moved = True
+        if device.is_present:
+            device.table_version = hello.table_version
+            device.settings_version = hello.settings_version
+        device.state = {
+            "next_seq": hello.next_seq, "acked": hello.acked, "oldest_seq": hello.oldest_seq,
+            "heap_free": hello.heap_free, "locked": hello.locked,
+        }  # fmt: skip
+        if device.hands_over:
+            # All of its journal: what is known is compared, what differs is kept.
+            self._to_ack[device].append(hello.oldest_seq)
+        if not device.is_open:
+            if not hello.locked:
+                self.post.lock(device, device.lock_reason or WIRE_EPOCH)
+            return
+        self._keep_versions(device, hello)
+        self.post.time(device, hello.boot_nonce)
+        if hello.settings_version < device.settings_wanted:
+            self.send_settings(device)
+        self.send_table(device, hello.table_version)
+        untold = store.untold_grants(self._conn, *device.key, device.epoch)
+        if untold and not device.in_recovery:
+            self._tell_again(device, [(row[0], row[1], row[2]) for row in untold])
+
+    def _keep_versions(self, device: Device, hello: messages.Hello) -> None:
+        """A restored cloud has forgotten versions that devices have applied: the next ones must be higher."""
+        if device.in_recovery:
+            store.raise_versions(self._conn, device.school_id, hello.table_version, hello.settings_version)
+
+    def _tell_again(self, device: Device, rows: list[tuple[int, int, int]]) -> None:
+        """Grants that the device has not journaled, unless a restore has left more out than a purse holds."""
+        school_id, accounts = device.school_id, sorted({row[0] for row in rows})
+        self._rights.read(self._conn, ((school_id, account) for account in accounts))
+        self._read_balances(school_id, accounts)
+        slack = self._rules_of(school_id).slack_minor
+        covered = {
+            account
+            for account in accounts
+            if parent.free(
+                self._balance(school_id, account), slack, self._rights.out(school_id, account, record.MONEY)
+            )
+            >= 0
+        }
+        self.post.grants(device, [row for row in rows if row[1] != record.MONEY or row[0] in covered])
+
+    def _want(self, message: Checked) -> None:
+        want = messages.unpack_want(message.body)
+        image = store.table_image(self._conn, *message.device.key, want.version)
+        if image is not None:
+            self.post.chunks(message.device, want, image)
+
+    def _need(self, message: Checked) -> None:
+        self._asked.append((message.device, messages.unpack_need(message.body)))
+
+    # Sending on request
+
+    def send_settings(self, device: Device) -> None:
+        """The present settings for this kind of device."""
+        self.post.settings(device, devices.settings_for(self._conn, device.school_id, device.kind, self._now))
+
+    def send_table(self, device: Device, has_version: int) -> None:
+        """Announce the newest table when the device has an older one; its grants go to the archive first."""
+        head = store.table_head(self._conn, *device.key)
+        if head is None or head.version <= has_version:
+            return
+        if head.archived_at is None and all(place != device for place, _version in self._archived_tables):
+            rows = store.tabled_grants(self._conn, *device.key, device.epoch)
+            self._granted[device.key] += [(row[0], row[1], row[2]) for row in rows]
+            self._archived_tables.append((device, head.version))
+            store.set_archived(self._conn, *device.key, head.version, self._now)
+        rows_told = table.Table(BytesIO(bytes(head.header))).rows
+        self.post.manifest(device, head.version, head.size, rows_told, bytes(head.root))
+
+    def offer(self, device: Device, account_ids: list[int], work_id: int) -> None:
+        """New money in these purses: grant the home till what is free, up to CAP; nothing in recovery.
+
+        `work_id`: the row of downlink that asks for it.
+        """
+        if device.in_recovery:
+            return
+        cause = BY_OFFER, work_id
+        rules = self._rules_of(device.school_id)
+        self._rights.read(self._conn, ((device.school_id, account) for account in account_ids))
+        self._read_balances(device.school_id, account_ids)
+        told = []
+        for account_id in account_ids:
+            key = (*device.key, device.epoch, account_id, record.MONEY)
+            held = self._rights.get(key).rights
+            balance = self._balance(device.school_id, account_id)
+            out = self._rights.out(device.school_id, account_id, record.MONEY)
+            free = parent.free(balance, rules.slack_minor, out)
+            more = parent.grantable(rules.cap_minor, free, held, rules.cap_minor, self._room(device))
+            if more:
+                total = self._rights.grant(key, more, cause)
+                self._grant(device, account_id, record.MONEY, more, total)
+                told.append((account_id, record.MONEY, total))
+        self.post.grants(device, told)
+
+    # Judging
+
+    def _judge(self) -> Replay | None:
+        """Replay what is new and write what follows from it."""
+        news = [(device, bytes(raw)) for device, raw in self._new.items()]
+        if not news:
+            return None
+        touched = {(device.school_id, account) for device, raw in news for account in accounts_moved(raw)}
+        self._rights.read(self._conn, touched)
+        prices = {
+            device.school_id: self._prices.read(self._conn, device.school_id, device.settings_wanted)
+            for device, _raw in news
+        }
+        late = Late(self._conn, self._spendable)
+        replay = Replay(self._rights, prices, self._earlier, self._voided, self._now, late.pays)
+        judged: dict[int, Judged] = {school_id: Judged() for school_id in sorted(prices)}
+        for device, raw in news:
+            replay.judge(device, raw, judged[device.school_id])
+        for school_id, found in judged.items():
+            self._write(school_id, found)
+            self.record_count += len(found.rows)
+        return replay
+
+    def _write(self, school_id: int, found: Judged) -> None:
+        """Entries, records, passages and outbox of one school."""
+        results = accounting.post(self._conn, school_id, found.entries, self._now)
+        if any(result.refusal for result in results):
+            found.refuse([result.refusal for result in results])
+        store.add_records(self._conn, found.rows)
+        if found.passages:
+            attendance.record_passages(self._conn, school_id, found.passages)
+        if found.told:
+            notifications.enqueue(self._conn, found.told)
+
+    def _earlier(self, device: Device, seq: int) -> tuple[record.Record, int] | None:
+        return store.earlier_record(self._conn, *device.key, device.epoch, seq)
+
+    def _voided(self, device: Device, seq: int) -> bool:
+        return accounting.is_posted(self._conn, device.school_id, void_key(device, seq))
+
+    # Deciding
+
+    def _decide(self, replay: Replay | None) -> None:
+        """Answer what cards wait for, now that the books know what the journals said."""
+        returned = replay.returned if replay is not None else set()
+        if not self._asked and not returned:
+            return
+        wanted = {(device.school_id, need.account) for device, need in self._asked}
+        wanted |= self._needs.accounts() if returned else set()
+        self._rights.read(self._conn, wanted)
+        for school_id in {school_id for school_id, _account in wanted}:
+            self._read_balances(school_id, [account for school, account in wanted if school == school_id])
+        desk = Desk(
+            self._rights, self.post, self._balance, self._room, self._rules_of, self._device, self._grant
+        )
+        if returned:
+            self._needs.returned(returned, desk, self._now)
+        for device, need in self._asked:
+            self._needs.ask(device, need, desk, self._now)
+
+    def _read_balances(self, school_id: int, account_ids: list[int]) -> None:
+        codes = {accounting.purse(account_id): account_id for account_id in account_ids}
+        for code, balance in accounting.balances(self._conn, school_id, codes).items():
+            self._balances[school_id, codes[code]] = balance
+
+    def _spendable(self, school_id: int, account_id: int) -> int:
+        """What a purse holds beside all rights that are out."""
+        self._rights.read(self._conn, [(school_id, account_id)])
+        balance = accounting.balances(self._conn, school_id, [accounting.purse(account_id)])
+        return sum(balance.values()) - self._rights.out(school_id, account_id, record.MONEY)
+
+    def _balance(self, school_id: int, account_id: int) -> int:
+        return self._balances[school_id, account_id]
+
+    def _room(self, device: Device) -> int:
+        """CAP_DEVICE less all money rights of a device."""
+        room = self._rooms.get(device.key)
+        if room is None:
+            self._rights.write(self._conn, self._now)  # what this batch changed counts too
+            held = store.held_by(self._conn, *device.key, device.epoch)
+            room = self._rooms[device.key] = self._rules_of(device.school_id).cap_device_minor - held
+        return room
+
+    def _rules_of(self, school_id: int) -> devices.MoneyRules:
+        rules = self._rules.get(school_id)
+        if rules is None:
+            rules = self._rules[school_id] = devices.money_rules(self._conn, school_id)
+        return rules
+
+    def _device(self, school_id: int, device_id: int) -> Device | None:
+        place = school_id, device_id
+        if place not in self._devices:
+            self._devices.update(self._fleet.read(self._conn, [place]))
+        device = self._devices.get(place)
+        return device if device is not None and device.is_open else None
+
+    def _grant(self, device: Device, account_id: int, bucket: int, more: int, total: int) -> None:
+        """Keep that `more` was granted; the room of the device was asked for before."""
+        self._rooms[device.key] -= more
+        self._granted[device.key].append((account_id, bucket, total))
+
+    # Finishing
+
+    def finish(self, archive: Archive | None) -> None:
+        """Write what is left, and everything that must be outside the database into the archive.
+
+        Without an archive: when the archive itself is read again.
+        """
+        now = self._now
+        self._rights.write(self._conn, now)
+        spoken = [*self._devices.values(), *self._inbox.older.values()]
+        store.write_journals(
+            self._conn,
+            [
+                (d.next_seq, d.head_mac, d.boot_nonce, d.incarn_seen, *d.key, d.epoch)
+                for d in spoken
+                if d.moved
+            ],
+        )
+        heard = [device for device in self._devices.values() if device.heard]
+        states = self._inbox.states
+        store.write_devices(
+            self._conn,
+            [
+                (
+                    now, int(states.get(d.key, True)), d.table_version, d.settings_version,
+                    json.dumps(d.state, sort_keys=True), *d.key,
+                )
+                for d in heard
+            ],
+        )  # fmt: skip
+        silent = [(int(up), *place) for place, up in states.items() if not self._devices[place].heard]
+        store.write_online(self._conn, silent)
+        devices.count_refusals(self._conn, self.refusals, now)
+        for school_id in sorted({d.school_id for d in spoken if d.in_recovery and d.moved}):
+            devices.end_recovery(self._conn, school_id, now)
+        self._wait_for_archive()
+        if archive is not None:
+            archive.append(self._frames(), now)
+
+    def _records(self) -> Iterator[Item]:
+        for device, raw in self._new.items():
+            yield Records(*device.key, device.epoch, self._now, bytes(raw))
+
+    def _frames(self) -> Iterator[Item]:
+        yield from self._forks.frames
+        for place, rows in self._granted.items():
+            if rows:
+                yield Grants(*place, self._devices[place].epoch, self._now, tuple(rows))

@@ -1,0 +1,230 @@
+"""Replays authentic records by the rules of protocols and says what follows from each.
+
+Promises: money reaches a caterer only for a sale at a price the school has
+published, by a device that may sell, within rights that the cloud gave; what
+fails is kept with its refusal number and its money goes to suspense: from the
+purse where rights were used, else as a claim that touches no purse.
+Leaves writing to batch.py; counters change in the Rights that it is handed.
+Thousands of records a second go through here, so rows are made as plain tuples.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from struct import Struct
+
+from cloud.accounting.service import CATERER, CLAIM, SUSPENSE_RULE, Entry, purse
+from cloud.attendance.service import IN, OUT, Passage
+from cloud.ingest.fleet import Device
+from cloud.ingest.late import SUSPENSE_LATE
+from cloud.ingest.rights import RightKey, Rights
+from cloud.notifications.service import ENTRY, EXIT, PURCHASE, Happening
+from protocols.errors import AMOUNT_RANGE, NOT_IN_MENU, OK, RETURN_EXCEEDS_RIGHTS, RIGHTS_SHORT
+from protocols.ids import hex8
+from protocols.ledger import parent, record
+from protocols.ledger.record import Record
+
+_FIELDS = Struct("<BBHIIIiI8x")
+_KIND, _ACCOUNT = 0, 5
+_WITHOUT_RIGHTS = (RIGHTS_SHORT, AMOUNT_RANGE)
+_MOVES_RIGHTS = (record.GRANT, record.RETURN, record.SALE, record.VOID)
+
+Earlier = Callable[[Device, int], tuple[Record, int] | None]
+"""The record of a device with this seq and its refusal, as taken before this batch."""
+
+
+class Judged:
+    """What follows from the records of one school.
+
+    `rows`: of the table record; `entries`: to post; `told`: for the outbox.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[object, ...]] = []
+        self.entries: list[Entry] = []
+        self.passages: list[Passage] = []
+        self.told: list[Happening] = []
+
+    def refuse(self, refusals: Sequence[int]) -> None:
+        """The books refused some entries: keep why with their records, and tell nobody of them."""
+        codes: dict[object, int] = {
+            (entry.device_id, entry.epoch, entry.seq): refusal
+            for entry, refusal in zip(self.entries, refusals, strict=True)
+            if refusal
+        }
+        self.rows = [(*row[:-1], codes.get(row[1:4], row[-1])) for row in self.rows]
+        self.told = [fact for fact in self.told if (fact.device_id, fact.epoch, fact.seq) not in codes]
+
+
+def accounts_moved(raw: bytes) -> Iterator[int]:
+    """The accounts whose rights these raw records move."""
+    for fields in _FIELDS.iter_unpack(raw):
+        if fields[_KIND] in _MOVES_RIGHTS:
+            yield fields[_ACCOUNT]
+
+
+class Replay:
+    """Judges the records of a batch, device by device in the order of their journals."""
+
+    def __init__(
+        self,
+        rights: Rights,
+        prices: dict[int, set[tuple[int, int]]],
+        earlier: Earlier,
+        voided: Callable[[Device, int], bool],
+        now: int,
+        late: Callable[[RightKey, int], str] | None = None,
+    ) -> None:
+        self._rights = rights
+        self._prices = prices
+        self._earlier = earlier
+        self._voided = voided
+        self._now = now
+        self._late = late
+        self._sales: dict[tuple[Device, int], tuple[Record, int]] = {}
+        self._voids: set[tuple[Device, int]] = set()
+        self._judges = {
+            record.SALE: self._sale,
+            record.PASS: self._pass,
+            record.GRANT: self._right,
+            record.RETURN: self._right,
+            record.VOID: self._void,
+            record.TABLE: self._table,
+            record.INCARN: self._incarnation,
+        }
+        self.returned: set[RightKey] = set()
+        """Keys under which a holder answered a recall."""
+
+    def judge(self, device: Device, raw: bytes, found: Judged) -> None:
+        """Take the new records of one device, in their order."""
+        (school_id, device_id), epoch, now = device.key, device.epoch, self._now
+        capable = {kind: parent.capable(device.kind, kind) for kind in range(256)}
+        judges, add = self._judges, found.rows.append
+        start = 0
+        for fields in _FIELDS.iter_unpack(raw):
+            kind, flags, day, seq, moment, account, amount, aux = fields
+            refusal = capable[kind]
+            judge = judges.get(kind)
+            if judge is not None:
+                refusal = judge(device, Record._make(fields), refusal, found)
+            end = start + record.SIZE
+            add(
+                (
+                    school_id, device_id, epoch, seq, kind, flags, day, moment, account, amount, aux,
+                    raw[start:end], now, refusal,
+                )
+            )  # fmt: skip
+            start = end
+
+    def _sale(self, device: Device, item: Record, capable: int, found: Judged) -> int:
+        key = (*device.key, device.epoch, item.account, record.bucket_of(item))
+        right = self._rights.get(key)
+        refusal, after = parent.replay(right.counters, item)
+        debited = CLAIM
+        if not refusal:
+            self._rights.sold(key, right, after, item.seq)
+            debited = purse(item.account)
+            refusal = capable or self._menu_refusal(device, item)
+            if device.status == "closed" and self._late is not None and item.amount > 0:
+                debited = self._late(key, item.amount)
+        self._sales[device, item.seq] = item, refusal
+        if item.amount <= 0:
+            return int(refusal)
+        waits = SUSPENSE_RULE if refusal else SUSPENSE_LATE if debited == CLAIM else ""
+        lines = ((debited, -item.amount), (waits or CATERER, item.amount))
+        found.entries.append(
+            Entry(
+                f"{device.record_prefix}{item.seq}", "sale", item.time, lines,
+                device.device_id, device.epoch, item.seq, f"refusal {refusal}" if refusal else "",
+            )
+        )  # fmt: skip
+        if not waits:
+            found.told.append(
+                Happening(
+                    device.school_id, PURCHASE, item.account, device.device_id, device.epoch, item.seq,
+                    item.time, self._now, item.aux & 0xFFFF, item.amount,
+                )
+            )  # fmt: skip
+        return int(refusal)
+
+    def _menu_refusal(self, device: Device, item: Record) -> int:
+        """A sale that is not of a single good at a published price waits for a person."""
+        if item.flags != record.SALE_SINGLE:
+            return NOT_IN_MENU
+        known = (item.aux & 0xFFFF, item.amount) in self._prices[device.school_id]
+        return OK if known else NOT_IN_MENU
+
+    def _right(self, device: Device, item: Record, capable: int, found: Judged) -> int:
+        """GRANT and RETURN: counters move; what only the device claims is reserved and not given."""
+        if capable:
+            return capable
+        key = (*device.key, device.epoch, item.account, item.aux)
+        right = self._rights.touch(key)
+        refusal, after = parent.replay(right.counters, item)
+        if item.type == record.GRANT:
+            self._rights.journaled(key, item.amount, item.seq)
+        elif refusal != RETURN_EXCEEDS_RIGHTS:
+            self._rights.replayed(key, after, item.seq)
+            # A till that has not journaled its grant yet cannot have returned from it: it is asked again.
+            knows_all = right.journaled >= after.granted or after.returned >= right.recall_target
+            if knows_all:
+                self.returned.add(key)
+        return int(refusal)
+
+    def _void(self, device: Device, item: Record, capable: int, found: Judged) -> int:
+        """Takes the entry of a sale back, from where its money went."""
+        if capable:
+            return capable
+        named = device, item.aux
+        sale, sale_refusal = self._sales.get(named) or self._earlier(*named) or (None, OK)
+        if sale_refusal in _WITHOUT_RIGHTS:
+            sale = None  # it used no rights, so there are none to give back
+        key = (*device.key, device.epoch, item.account, record.bucket_of(item))
+        was_voided = named in self._voids or self._voided(*named)
+        refusal, after = parent.replay(self._rights.get(key).counters, item, sale, was_voided)
+        if refusal:
+            return int(refusal)
+        self._rights.replayed(key, after, item.seq)
+        self._voids.add(named)
+        taken = SUSPENSE_RULE if sale_refusal else CATERER
+        found.entries.append(
+            Entry(
+                void_key(device, item.aux), "reversal", item.time,
+                ((taken, -item.amount), (purse(item.account), item.amount)),
+                device.device_id, device.epoch, item.seq, f"void of record {item.aux}",
+                f"{device.record_prefix}{item.aux}",
+            )
+        )  # fmt: skip
+        return OK
+
+    def _pass(self, device: Device, item: Record, capable: int, found: Judged) -> int:
+        stage = item.flags & record.PASS_STAGE
+        if capable or stage == record.PASS_OPENED:
+            return capable
+        is_out = item.flags & record.PASS_OUT
+        source = device.device_id, device.epoch, item.seq
+        turned = stage == record.PASS_TURNED
+        found.passages.append(
+            Passage(*source, item.account, item.day, item.time, self._now, OUT if is_out else IN, turned)
+        )
+        if turned:
+            event = EXIT if is_out else ENTRY
+            found.told.append(Happening(device.school_id, event, item.account, *source, item.time, self._now))
+        return OK
+
+    def _incarnation(self, device: Device, item: Record, capable: int, found: Judged) -> int:
+        """Everything before this record was read: what the device did under an earlier parent is known."""
+        known = device.incarnation, device.incarnation_id
+        if item.aux < known[0] or (item.aux, item.account) == known:
+            device.incarn_seen = max(device.incarn_seen, item.aux)
+        return capable
+
+    def _table(self, device: Device, item: Record, capable: int, found: Judged) -> int:
+        if item.flags == record.TABLE_ACCOUNTS:
+            device.table_version = max(device.table_version, item.aux)
+        elif item.flags == record.TABLE_SETTINGS:
+            device.settings_version = max(device.settings_version, item.aux)
+        return capable
+
+
+def void_key(device: Device, sale_seq: int) -> str:
+    """The external key of what takes one sale back: there is one for each sale."""
+    return f"void:{hex8(device.device_id)}:{device.epoch}:{sale_seq}"

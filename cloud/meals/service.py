@@ -1,0 +1,46 @@
+"""What a school sells: the menu as it is, and what goods are called.
+
+Promises: at each minute of a day at most one good is on sale; a good keeps its
+number and its name for old sales also after it went off sale.  Leaves it to
+the caller to send new settings to the devices after a change (devices.service).
+"""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Row
+
+from cloud.meals import store
+from cloud.meals.importer import COLUMNS, import_menu
+from cloud.meals.menu import Item, MenuRefused, set_menu
+from cloud.meals.words import MEALS, meal_of
+
+__all__ = ["COLUMNS", "Item", "MenuRefused", "import_menu", "set_menu"]
+
+
+class Good(NamedTuple):
+    """An item with its number (1 to 65535) and its `meal`, a word such as `lunch` or the name itself."""
+
+    good_id: int
+    name: str
+    meal: str
+    from_minute: int
+    to_minute: int
+    price_minor: int
+
+
+def menu(conn: Connection, school_id: int) -> list[Good]:
+    """What is on sale, by the time of day."""
+    return [_good(row) for row in store.all_of(conn, school_id) if row.meal]
+
+
+def good_names(conn: Connection, school_id: int, language: str) -> dict[int, str]:
+    """What every good that was ever on sale is called in `ru` or `en`, in lower case for meals."""
+    names = {}
+    for row in store.all_of(conn, school_id):
+        words = MEALS.get(row.meal or meal_of(row.name))
+        names[row.good_id] = words[language] if words else row.name
+    return names
+
+
+def _good(row: Row) -> Good:
+    return Good(row.good_id, row.name, row.meal, row.from_minute, row.to_minute, row.price_minor)

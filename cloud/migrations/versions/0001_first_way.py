@@ -1,0 +1,317 @@
+"""The first way from a tap to a parent: every table the first school needs.
+
+A frozen copy of what cloud/db.py said on that day; later changes are migrations
+of their own, and a test compares where they all lead with cloud/db.py.
+"""
+
+from typing import Any
+
+from alembic import op
+from sqlalchemy import (
+    DDL,
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+)
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+metadata = MetaData()
+
+# A 32-bit unsigned number does not fit PostgreSQL's integer; row numbers of one table do grow beyond it.
+_Big = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _key(name: str) -> Column[Any]:
+    return Column(name, _Big, primary_key=True, autoincrement=False)
+
+
+def _row_number() -> Column[Any]:
+    return Column("id", _Big, primary_key=True, autoincrement=True)
+
+
+def _number(name: str, default: int | None = None) -> Column[Any]:
+    return Column(name, _Big, nullable=False, server_default=None if default is None else str(default))
+
+
+def _maybe(name: str) -> Column[Any]:
+    return Column(name, _Big)
+
+
+def _text(name: str, default: str | None = None) -> Column[Any]:
+    return Column(name, Text, nullable=False, server_default=default)
+
+
+def _bytes(name: str) -> Column[Any]:
+    return Column(name, LargeBinary, nullable=False)
+
+
+def _json(name: str) -> Column[Any]:
+    return Column(name, JSON, nullable=False, server_default="{}")
+
+
+def _one_of(column: str, *words: str) -> CheckConstraint:
+    listed = ", ".join(f"'{word}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+def _refers(table: str, *columns: str) -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(columns, [f"{table}.{column}" for column in columns])
+
+
+school = Table(
+    "school", metadata,
+    _key("school_id"), _text("name"), _text("time_zone"), _text("currency", "RUB"), _text("country", "RU"),
+    Column("settings", Text, nullable=False, server_default="{}"),
+    _number("settings_version", 0), _number("table_version", 0), _number("incarnation", 1),
+    _number("incarnation_id", 0),
+    CheckConstraint("school_id BETWEEN 1 AND 4294967295", name="school_id_range"),
+)  # fmt: skip
+
+# People: the only tables with names and phones, reached through people.service.
+school_class = Table(
+    "school_class", metadata,
+    _key("school_id"), _key("class_id"), _text("name"), _maybe("home_device"),
+    UniqueConstraint("school_id", "name"), _refers("school", "school_id"),
+)  # fmt: skip
+person = Table(
+    "person", metadata,
+    _key("school_id"), _key("person_id"), _text("last_name"), _text("first_name"), _text("middle_name", ""),
+    _refers("school", "school_id"),
+)  # fmt: skip
+pupil = Table(
+    "pupil", metadata,
+    _key("school_id"), _key("account_id"), _number("person_id"), _text("external_id"), _number("class_id"),
+    _number("shift", 1), _text("status", "active"),
+    UniqueConstraint("school_id", "external_id"), UniqueConstraint("school_id", "person_id"),
+    _refers("person", "school_id", "person_id"), _refers("school_class", "school_id", "class_id"),
+    _one_of("status", "active", "left"),
+    CheckConstraint("account_id BETWEEN 1 AND 4294967295", name="account_id_range"),
+)  # fmt: skip
+adult = Table(
+    "adult", metadata,
+    _key("school_id"), _key("adult_id"), _number("person_id"), _text("phone"), _text("language", "ru"),
+    UniqueConstraint("school_id", "phone"), _refers("person", "school_id", "person_id"),
+    Index("adult_by_phone", "phone"),
+)  # fmt: skip
+guardian = Table(
+    "guardian", metadata,
+    _key("school_id"), _key("account_id"), _key("adult_id"), _text("relation", ""),
+    _refers("pupil", "school_id", "account_id"), _refers("adult", "school_id", "adult_id"),
+    Index("guardian_by_adult", "school_id", "adult_id"),
+)  # fmt: skip
+personal_read = Table(
+    "personal_read", metadata,
+    _row_number(), _number("school_id"), _number("at"), _text("who"), _text("what"), _text("reason", ""),
+    _refers("school", "school_id"), Index("personal_read_by_time", "school_id", "at"),
+)  # fmt: skip
+card = Table(
+    "card", metadata,
+    _key("school_id"), Column("card_ref", LargeBinary, primary_key=True), _number("account_id"),
+    _text("kind", "card"),
+    _text("status", "active"), _number("issued_at"),
+    _refers("pupil", "school_id", "account_id"), _one_of("status", "active", "blocked"),
+    CheckConstraint("length(card_ref) = 16", name="card_ref_length"),
+    Index("card_by_account", "school_id", "account_id"),
+)  # fmt: skip
+
+# Devices and what they said.
+device = Table(
+    "device", metadata,
+    _key("school_id"), _key("device_id"), _text("label"), _text("kind"), _number("epoch", 1),
+    _number("table_version", 0), _number("settings_version", 0), _maybe("last_seen_at"), _number("online", 0),
+    _json("state"),
+    UniqueConstraint("school_id", "label"), _refers("school", "school_id"),
+    _one_of("kind", "gate", "canteen"),
+    CheckConstraint("device_id BETWEEN 1 AND 4294967295", name="device_id_range"),
+)  # fmt: skip
+device_epoch = Table(
+    "device_epoch", metadata,
+    _key("school_id"), _key("device_id"), _key("epoch"), _bytes("key_sealed"), _number("next_seq", 0),
+    _bytes("head_mac"),
+    Column("boot_nonce", LargeBinary), _text("status", "open"), _number("down_counter", 0),
+    _text("broker_hash", ""),
+    _refers("device", "school_id", "device_id"), _one_of("status", "open", "closed", "lost"),
+    CheckConstraint("length(head_mac) = 32", name="head_mac_length"),
+)  # fmt: skip
+device_table = Table(
+    "device_table", metadata,
+    _key("school_id"), _key("device_id"), _key("version"), _bytes("image"), _bytes("root"),
+    _number("created_at"), _maybe("archived_at"),
+    _refers("device", "school_id", "device_id"),
+)  # fmt: skip
+device_refusal = Table(
+    "device_refusal", metadata,
+    _key("school_id"), _key("device_id"), _key("code"), _number("count", 0), _number("last_at"),
+)  # fmt: skip
+record = Table(
+    "record", metadata,
+    _key("school_id"), _key("device_id"), _key("epoch"), _key("seq"), _number("type"), _number("flags"),
+    _number("day"),
+    _number("time"), _number("account_id"), _number("amount"), _number("aux"), _bytes("raw"),
+    _number("received_at"),
+    _number("refusal", 0),
+    _refers("device_epoch", "school_id", "device_id", "epoch"),
+    CheckConstraint("length(raw) = 32", name="raw_length"),
+)  # fmt: skip
+
+# The books.  Written by accounting only.
+ledger_account = Table(
+    "ledger_account", metadata,
+    _key("school_id"), _key("ledger_account_id"), _text("code"),
+    UniqueConstraint("school_id", "code"), _refers("school", "school_id"),
+)  # fmt: skip
+entry = Table(
+    "entry", metadata,
+    _key("school_id"), _key("entry_id"), _text("external_key"), _text("kind"), _number("happened_at"),
+    _number("posted_at"),
+    _maybe("device_id"), _maybe("epoch"), _maybe("seq"), _text("reason", ""),
+    UniqueConstraint("school_id", "external_key"), _refers("school", "school_id"),
+    _one_of("kind", "topup", "sale", "reversal"),
+    Index("entry_of_record", "school_id", "device_id", "epoch", "seq"),
+    Index("entry_by_time", "school_id", "happened_at"),
+)  # fmt: skip
+posting = Table(
+    "posting", metadata,
+    _key("school_id"), _key("entry_id"), _key("line"), _number("ledger_account_id"), _number("amount_minor"),
+    _refers("entry", "school_id", "entry_id"), _refers("ledger_account", "school_id", "ledger_account_id"),
+    CheckConstraint("amount_minor <> 0", name="amount_not_zero"),
+    Index("posting_of_account", "school_id", "ledger_account_id", "entry_id"),
+)  # fmt: skip
+balance = Table(
+    "balance", metadata,
+    _key("school_id"), _key("ledger_account_id"), _number("amount_minor", 0),
+    _refers("ledger_account", "school_id", "ledger_account_id"),
+)  # fmt: skip
+refused_entry = Table(
+    "refused_entry", metadata,
+    _key("school_id"), Column("external_key", Text, primary_key=True),
+    Column("content_hash", LargeBinary, primary_key=True),
+    _number("code"), _number("count", 1), _number("first_at"), _number("last_at"), _json("content"),
+    _refers("school", "school_id"),
+)  # fmt: skip
+spending_right = Table(
+    "spending_right", metadata,
+    _key("school_id"), _key("device_id"), _key("epoch"), _key("account_id"), _key("bucket"),
+    _number("granted", 0), _number("returned", 0), _number("spent", 0), _number("voided", 0),
+    _number("recall_target", 0), _number("journaled", 0), _number("tabled", 0),
+    _refers("device_epoch", "school_id", "device_id", "epoch"),
+    CheckConstraint(
+        "granted >= 0 AND returned >= 0 AND spent >= 0 AND voided >= 0", name="counters_not_negative",
+    ),
+    Index("spending_right_of_account", "school_id", "account_id"),
+)  # fmt: skip
+
+passage = Table(
+    "passage", metadata,
+    _key("school_id"), _key("device_id"), _key("epoch"), _key("seq"), _number("account_id"), _number("day"),
+    _number("happened_at"), _number("learnt_at"), _text("direction"), _number("turned"),
+    _one_of("direction", "in", "out"), Index("passage_of_account", "school_id", "account_id", "day"),
+)  # fmt: skip
+good = Table(
+    "good", metadata,
+    _key("school_id"), _key("good_id"), _text("name"), _text("meal"), _number("from_minute"),
+    _number("to_minute"),
+    _number("price_minor"),
+    _refers("school", "school_id"), CheckConstraint("good_id BETWEEN 1 AND 65535", name="good_id_range"),
+    CheckConstraint("price_minor > 0", name="price_positive"),
+    CheckConstraint(
+        "0 <= from_minute AND from_minute <= to_minute AND to_minute < 1440", name="window_of_a_day",
+    ),
+)  # fmt: skip
+published_price = Table(
+    "published_price", metadata,
+    _key("school_id"), _key("good_id"), _key("price_minor"), _number("settings_version"),
+    _number("published_at"), _refers("school", "school_id"),
+)  # fmt: skip
+outbox = Table(
+    "outbox", metadata,
+    _row_number(), _number("school_id"), _text("event"), _maybe("account_id"), _maybe("device_id"),
+    _maybe("epoch"), _maybe("seq"),
+    _number("happened_at"), _number("learnt_at"), _json("detail"), _maybe("claimed_until"), _maybe("done_at"),
+    _number("attempts", 0),
+    _refers("school", "school_id"), _one_of("event", "entry", "exit", "purchase", "login_code"),
+    Index("outbox_waiting", "done_at", "claimed_until", "id"),
+)  # fmt: skip
+message = Table(
+    "message", metadata,
+    _row_number(), _number("school_id"), _number("outbox_id"), _number("adult_id"), _text("channel"),
+    _text("language"),
+    Column("body", LargeBinary), _text("state", "waiting"), _number("happened_at"), _number("created_at"),
+    _maybe("sent_at"),
+    Column("provider_id", Text),
+    UniqueConstraint("outbox_id", "adult_id", "channel"), _one_of("state", "waiting", "sent", "failed"),
+    ForeignKeyConstraint(["outbox_id"], ["outbox.id"]),
+    Index("message_of_adult", "school_id", "adult_id", "id"),
+)  # fmt: skip
+downlink = Table(
+    "downlink", metadata,
+    _row_number(), _number("school_id"), _number("device_id"), _text("kind"), _json("detail"),
+    _number("created_at"),
+    _maybe("done_at"),
+    _refers("device", "school_id", "device_id"), _one_of("kind", "table", "settings", "grant"),
+    Index("downlink_waiting", "done_at", "id"),
+)  # fmt: skip
+
+# The way in for people.
+login_code = Table(
+    "login_code", metadata,
+    _row_number(), _bytes("phone_mac"), _bytes("code_mac"), _bytes("browser_mac"), _number("created_at"),
+    _number("tries", 0),
+    _maybe("used_at"), Index("login_code_of_phone", "phone_mac", "created_at"),
+)  # fmt: skip
+session = Table(
+    "session", metadata,
+    Column("token_mac", LargeBinary, primary_key=True), _text("kind"), _number("school_id"),
+    _maybe("adult_id"),
+    _number("created_at"), _number("last_used_at"), _number("expires_at"), _maybe("revoked_at"),
+    _one_of("kind", "parent", "staff"),
+)  # fmt: skip
+
+APPEND_ONLY = ("entry", "posting")
+
+
+def append_only(table: str) -> list[tuple[str, str]]:
+    """(dialect, statement) pairs that make a table refuse UPDATE, DELETE and TRUNCATE."""
+    words = f"'{table} is append-only'"
+    statements = []
+    for act in ("UPDATE", "DELETE"):
+        trigger = f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table}"
+        statements.append(("sqlite", f"{trigger} BEGIN SELECT RAISE(ABORT, {words}); END"))
+    body = f"RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION {words}; END $$"
+    statements.append(("postgresql", f"CREATE FUNCTION {table}_append_only() {body}"))
+    trigger = f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
+    statements.append(("postgresql", f"{trigger} FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()"))
+    return statements
+
+
+for _name in APPEND_ONLY:
+    for _dialect, _statement in append_only(_name):
+        _ddl = DDL(_statement).execute_if(dialect=_dialect)
+        event.listen(metadata.tables[_name], "after_create", _ddl)
+
+
+def upgrade() -> None:
+    """Make every table, the append-only triggers included."""
+    metadata.create_all(op.get_bind(), checkfirst=False)
+
+
+def downgrade() -> None:
+    """Drop everything: the books of every school are gone after this."""
+    metadata.drop_all(op.get_bind(), checkfirst=False)
+    if op.get_bind().dialect.name == "postgresql":
+        for table in APPEND_ONLY:
+            op.execute(f"DROP FUNCTION {table}_append_only()")

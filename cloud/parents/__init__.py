@@ -1,0 +1,1 @@
+"""The parents' pages: sign in by phone, today, money down to the device record."""

@@ -1,0 +1,101 @@
+"""A device record taken apart for people: each field with its bytes and its value.
+
+Promises: the bytes shown, put together, are exactly the record.  Leaves words to
+the template `_record.html` and rules about records to protocols.
+"""
+
+from typing import NamedTuple
+
+from protocols.ledger.record import (
+    BODY,
+    NOTE,
+    PASS,
+    PASS_OUT,
+    PASS_STAGE,
+    SALE,
+    SALE_SINGLE,
+    SIZE,
+    TAG,
+    TYPES,
+    crc_ok,
+    unpack,
+)
+
+# Name and bytes of each field, as protocols/ledger/record.py lays them out.
+_FIELDS = (
+    ("type", 1),
+    ("flags", 1),
+    ("day", 2),
+    ("seq", 4),
+    ("time", 4),
+    ("account", 4),
+    ("amount", 4),
+    ("aux", 4),
+    ("chain", TAG),
+    ("check", SIZE - BODY - TAG),
+)
+
+
+class Part(NamedTuple):
+    """One field: its name, its bytes as hex, its number (None for the chain tag and the checksum)."""
+
+    name: str
+    hex: str
+    value: int | None
+
+
+class RecordView(NamedTuple):
+    """A record for a page.
+
+    `kind`: a name of record.TYPES, or `unknown`; `good`: its number when the
+    sale is of a single good; `refusal`: the number of a card not accepted.
+    """
+
+    kind: str
+    raw_hex: str
+    is_whole: bool
+    seq: int
+    day: int
+    time: int
+    account_id: int
+    amount_minor: int
+    direction: str
+    stage: int
+    good: int | None
+    refusal: int
+    parts: list[Part]
+
+
+def view(raw: bytes) -> RecordView:
+    """Take a record of 32 bytes apart; a damaged one too, `is_whole` tells."""
+    record = unpack(raw)
+    is_pass = record.type == PASS
+    single = record.type == SALE and record.flags & SALE_SINGLE
+    return RecordView(
+        kind=TYPES.get(record.type, "unknown"),
+        raw_hex=_spaced(raw.hex()),
+        is_whole=crc_ok(raw),
+        seq=record.seq,
+        day=record.day,
+        time=record.time,
+        account_id=record.account,
+        amount_minor=record.amount if record.type == SALE else 0,
+        direction=("out" if record.flags & PASS_OUT else "in") if is_pass else "",
+        stage=record.flags & PASS_STAGE if is_pass else 0,
+        good=record.aux & 0xFFFF if single else None,
+        refusal=record.amount if record.type == NOTE else 0,
+        parts=_parts(raw, record),
+    )
+
+
+def _parts(raw: bytes, record: tuple) -> list[Part]:
+    parts, start = [], 0
+    for index, (name, size) in enumerate(_FIELDS):
+        value = int(record[index]) if index < len(record) else None
+        parts.append(Part(name, raw[start : start + size].hex(" "), value))
+        start += size
+    return parts
+
+
+def _spaced(digits: str) -> str:
+    return " ".join(digits[index : index + 8] for index in range(0, len(digits), 8))

@@ -1,0 +1,1 @@
+"""Statements: what the bank and the caterer say about a day, as they said it."""

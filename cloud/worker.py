@@ -1,0 +1,101 @@
+"""The worker: does what is to be done later, from the database: messages, the check of entries.
+
+Promises: safe to run twice and to be killed at any point (see
+notifications/delivery.py); looks for work five times a second with one small
+read, and takes no write lock without work.  A database that does not answer is
+waited for.  Leaves the order of a message's steps to notifications, and its
+log carries counts only.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from cloud.accounting import service as accounting
+from cloud.config import Config, ConfigError
+from cloud.db import begin, engine, reading
+from cloud.keys import Vault
+from cloud.notifications import service as notifications
+from cloud.notifications.channel import Channel
+from cloud.notifications.file_channel import FileChannel
+from cloud.people import service as people
+from protocols.ids import hex8
+
+POLL_S = 0.2
+_DOWN_S = 1.0
+CHECK_S = 30.0
+_CHECK_AT_ONCE = 2000
+
+log = structlog.get_logger("worker")
+
+
+def open_channel(config: Config) -> Channel:
+    """The channel of these settings; ConfigError when there is none.
+
+    The folder `spool` shows codes and names in clear, so it is a demo's.
+    """
+    if not config.demo:
+        raise ConfigError("no channel for messages: the channel `file` is for demos (demo = true)")
+    return FileChannel(config.spool_dir)
+
+
+def run_once(
+    store: Engine, vault: Vault, channel: Channel, clock: Callable[[], int] = lambda: int(time.time())
+) -> int:
+    """Do everything that waits now, batch by batch; returns how many facts were taken."""
+    taken = 0
+    while batch := notifications.deliver(store, vault, channel, clock):
+        taken += batch
+    return taken
+
+
+def check_books(store: Engine, now: int) -> list[str]:
+    """Check a part of the entries that are new; returns what differs, at most a line for each school."""
+    with reading(store) as conn:
+        schools = [school.school_id for school in people.schools(conn)]
+        waiting = [school_id for school_id in schools if accounting.unchecked(conn, school_id)]
+    told = []
+    for school_id in waiting:
+        with begin(store) as conn:
+            found = accounting.check_next(conn, school_id, now, _CHECK_AT_ONCE)
+        told += [f"{hex8(school_id)}: {difference}" for difference in found.differences[:1]]
+    return told
+
+
+def run(config: Config, stop: threading.Event | None = None, *, lease_s: int = notifications.LEASE_S) -> None:
+    """Work until `stop` is set; without one, until SIGTERM or Ctrl-C.
+
+    `lease_s`: how long what a killed worker had taken stays untouched.
+    """
+    if stop is None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_, done=stop: done.set())
+    store = engine(config.database_url)
+    vault = Vault(config.keys_dir)
+    channel = open_channel(config)
+    log.info("worker started", channel=channel.name)
+    pause = 0.0
+    check_at = time.monotonic() + CHECK_S
+    while not stop.wait(pause):
+        try:
+            if time.monotonic() >= check_at:
+                check_at = time.monotonic() + CHECK_S
+                for line in check_books(store, int(time.time())):
+                    log.error("books differ", what=line)
+            taken = notifications.deliver(store, vault, channel, lambda: int(time.time()), lease_s=lease_s)
+        except DBAPIError as error:
+            log.warning("database does not answer", kind=type(error.orig).__name__)
+            pause = _DOWN_S
+            continue
+        if taken:
+            log.info("facts taken", count=taken)
+        # Facts that trickle in are taken together: two commits for a batch, not for each.
+        pause = 0.0 if taken >= notifications.BATCH else POLL_S
+    store.dispose()
+    log.info("worker stopped")

@@ -1,0 +1,1 @@
+"""Boards: which driver stands behind which part, and on which pins.  No logic."""

@@ -1,0 +1,16 @@
+"""Card readers: what came from the air, as a canonical credential id, with the moment of the tap."""
+
+from collections import namedtuple
+
+# side: "in", "out" or "-" on a line; credential: canonical text; time: UTC seconds; ticks: Clock.ticks().
+Tap = namedtuple("Tap", ("side", "credential", "time", "ticks"))
+
+
+class Reader:
+    """All readers of a board behind one queue with a bound; `dropped` counts taps that found it full."""
+
+    dropped = 0
+
+    def next_tap(self):
+        """The next Tap, or None.  Never waits.  The id is used and forgotten: it is stored nowhere."""
+        raise NotImplementedError

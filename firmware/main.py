@@ -1,0 +1,65 @@
+"""The entry of the firmware: build the board, boot, and give every task its turn for ever.
+
+python -m firmware.main run FOLDER       the virtual board of a folder
+python -m firmware.main prepare FOLDER   its empty flash, once, when it is provisioned
+"""
+
+import gc
+import sys
+
+from firmware.app.controller import Controller
+from firmware.app.supervisor import Supervisor
+from firmware.app.sync import Sync
+from firmware.boards import virtual
+from firmware.hal.board import GATE
+from protocols.errors import Fault
+
+
+def assemble(board) -> Supervisor:
+    """Boot a board and return its loop."""
+    controller = Controller(board)
+    controller.boot()
+    task = _task_of(board.provision.kind, controller)
+    task.resume()
+    # The card first: what it needs from the network goes out in the same round.
+    return Supervisor((task, Sync(controller), controller), board.watchdog, board.panel)
+
+
+def _task_of(kind: str, controller: Controller):
+    # Only the one that this board is: a chip has no heap to spare for the other.
+    if kind == GATE:
+        from firmware.app.turnstile import Turnstile
+
+        return Turnstile(controller)
+    from firmware.app.canteen import Canteen
+
+    return Canteen(controller)
+
+
+def run(folder: str) -> None:
+    """The virtual board, until its world ends."""
+    board, world = virtual.build(folder)
+    loop = assemble(board)
+    gc.collect()
+    while not world.closed:
+        board.wait(loop.step())
+
+
+def main(arguments: list) -> int:
+    """The exit code: 0, 1 after a fault, 2 for arguments that are none."""
+    if len(arguments) != 2 or arguments[0] not in ("run", "prepare"):
+        print("usage: firmware.main run|prepare FOLDER")
+        return 2
+    try:
+        if arguments[0] == "run":
+            run(arguments[1])
+        else:
+            virtual.prepare(arguments[1])
+    except Fault as fault:
+        print("fault %d %s" % (fault.code, fault.thing.replace(" ", "_")))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,156 @@
+"""Refusal numbers and faults, one list for the device and the cloud.
+
+A refusal is a normal answer: a small number, never reused.  Where several
+apply, the first in the order of this list is the answer.  A fault is an
+exception that carries a number and the thing at fault.  Leaves to others how a
+person is told: no refusal number is ever shown at a gate or a till.
+"""
+
+OK = 0
+
+# The device itself.
+DEVICE_LOCKED = 10
+JOURNAL_FULL = 11
+FLASH_WRITE = 12
+FLASH_ERASE = 13
+JOURNAL_BROKEN = 14
+JOURNAL_FOREIGN = 15
+STORAGE_MISSING = 16
+READER_DEAD = 17
+
+# The tap.
+REPEATED_TAP = 20
+CARD_UNKNOWN = 21
+CARD_BLOCKED = 22
+NOTHING_ON_SALE = 23
+RIGHTS_SHORT = 24
+
+# The escrow counters.
+AMOUNT_RANGE = 30
+CAP_EXCEEDED = 31
+RETURN_EXCEEDS_RIGHTS = 32
+VOID_UNKNOWN = 33
+GRANT_SHRINKS = 34
+GRANT_UNKNOWN = 35
+NOT_CAPABLE = 36
+NOT_IN_MENU = 37
+VOID_TWICE = 38
+VOID_DIFFERS = 39
+
+# The wire.
+WIRE_LENGTH = 50
+WIRE_VERSION = 51
+WIRE_TOPIC = 52
+WIRE_DIRECTION = 53
+WIRE_DEVICE_UNKNOWN = 54
+WIRE_EPOCH = 55
+WIRE_MAC = 56
+WIRE_INCARNATION = 57
+WIRE_TYPE = 58
+WIRE_BODY = 59
+WIRE_STALE = 60
+WIRE_NONCE = 61
+
+# The chain of records.
+CHAIN_GAP = 70
+CHAIN_FORK = 71
+CHAIN_BROKEN = 72
+RECORD_CRC = 73
+RECORD_TYPE = 74
+SEQ_FUTURE = 75
+
+# The account table.
+TABLE_CHUNK = 80
+TABLE_ROOT = 81
+TABLE_OLD = 82
+TABLE_SHAPE = 83
+
+# The books.
+UNBALANCED = 90
+KEY_REUSED = 91
+EMPTY_ENTRY = 92
+
+# Values given by people and files.
+FIELD_RANGE = 100
+BAD_CREDENTIAL = 101
+BAD_MONEY = 102
+BAD_ID = 103
+
+NAMES = {
+    OK: "ok",
+    DEVICE_LOCKED: "device_locked",
+    JOURNAL_FULL: "journal_full",
+    FLASH_WRITE: "flash_write",
+    FLASH_ERASE: "flash_erase",
+    JOURNAL_BROKEN: "journal_broken",
+    JOURNAL_FOREIGN: "journal_foreign",
+    STORAGE_MISSING: "storage_missing",
+    READER_DEAD: "reader_dead",
+    REPEATED_TAP: "repeated_tap",
+    CARD_UNKNOWN: "card_unknown",
+    CARD_BLOCKED: "card_blocked",
+    NOTHING_ON_SALE: "nothing_on_sale",
+    RIGHTS_SHORT: "rights_short",
+    AMOUNT_RANGE: "amount_range",
+    CAP_EXCEEDED: "cap_exceeded",
+    RETURN_EXCEEDS_RIGHTS: "return_exceeds_rights",
+    VOID_UNKNOWN: "void_unknown",
+    GRANT_SHRINKS: "grant_shrinks",
+    GRANT_UNKNOWN: "grant_unknown",
+    NOT_CAPABLE: "not_capable",
+    NOT_IN_MENU: "not_in_menu",
+    VOID_TWICE: "void_twice",
+    VOID_DIFFERS: "void_differs",
+    WIRE_LENGTH: "wire_length",
+    WIRE_VERSION: "wire_version",
+    WIRE_TOPIC: "wire_topic",
+    WIRE_DIRECTION: "wire_direction",
+    WIRE_DEVICE_UNKNOWN: "wire_device_unknown",
+    WIRE_EPOCH: "wire_epoch",
+    WIRE_MAC: "wire_mac",
+    WIRE_INCARNATION: "wire_incarnation",
+    WIRE_TYPE: "wire_type",
+    WIRE_BODY: "wire_body",
+    WIRE_STALE: "wire_stale",
+    WIRE_NONCE: "wire_nonce",
+    CHAIN_GAP: "chain_gap",
+    CHAIN_FORK: "chain_fork",
+    CHAIN_BROKEN: "chain_broken",
+    RECORD_CRC: "record_crc",
+    RECORD_TYPE: "record_type",
+    SEQ_FUTURE: "seq_future",
+    TABLE_CHUNK: "table_chunk",
+    TABLE_ROOT: "table_root",
+    TABLE_OLD: "table_old",
+    TABLE_SHAPE: "table_shape",
+    UNBALANCED: "unbalanced",
+    KEY_REUSED: "key_reused",
+    EMPTY_ENTRY: "empty_entry",
+    FIELD_RANGE: "field_range",
+    BAD_CREDENTIAL: "bad_credential",
+    BAD_MONEY: "bad_money",
+    BAD_ID: "bad_id",
+}
+
+
+def name(code: int) -> str:
+    """The field word of a refusal number, or `refusal_N` for one of a later version."""
+    return NAMES.get(code) or "refusal_%d" % code
+
+
+class Fault(Exception):
+    """Something is broken, and it has a name.
+
+    `code`: a number of this list.  `thing`: what is at fault (a sector, a
+    record, a topic, a field), as short text without personal data.
+    """
+
+    def __init__(self, code: int, thing: str, detail: str = "") -> None:
+        super().__init__(code, thing, detail)
+        self.code = code
+        self.thing = thing
+        self.detail = detail
+
+    def __str__(self) -> str:
+        text = "%s: %s" % (name(self.code), self.thing)
+        return text + " (" + self.detail + ")" if self.detail else text

@@ -1,0 +1,1 @@
+"""The ledger that works offline: records, the journal ring, the escrow counters."""

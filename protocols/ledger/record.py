@@ -1,0 +1,172 @@
+"""The 32-byte journal record (LEDGER section 3).
+
+    0   u8   type          12  u32  account
+    1   u8   flags         16  i32  amount, minor units
+    2   u16  day           20  u32  aux
+    4   u32  seq           24  4 B  chain tag: first bytes of the full MAC
+    8   u32  time, UTC s   28  u32  crc32 of bytes 0..27
+
+The chain: MAC(n) = HMAC-SHA256(K_chain, MAC(n-1) || body(n)); the state before
+the first record is genesis().  `day` counts from 1970-01-01 in school time.
+"""
+
+import struct
+from binascii import crc32
+from collections import namedtuple
+
+from protocols.errors import RECORD_CRC, Fault
+from protocols.fields import Layout
+from protocols.mac import Hmac, hmac_sha256
+
+SIZE = 32
+BODY = 24
+TAG = 4
+
+BOOT = 1
+INCARN = 2
+GRANT = 3
+RETURN = 4
+ITEM = 5
+SALE = 6
+VOID = 7
+PASS = 8
+TABLE = 9
+CLOCK = 10
+CLOSE_DAY = 11
+NOTE = 12
+
+TYPES = {
+    BOOT: "boot",
+    INCARN: "incarnation",
+    GRANT: "grant",
+    RETURN: "return",
+    ITEM: "item",
+    SALE: "sale",
+    VOID: "void",
+    PASS: "passage",
+    TABLE: "table",
+    CLOCK: "clock",
+    CLOSE_DAY: "close_day",
+    NOTE: "note",
+}
+OPERATIONS = (SALE, VOID, PASS, NOTE)
+
+# Flags of PASS: one direction bit, two stage bits.
+PASS_OUT = 0x01
+PASS_STAGE = 0x06
+PASS_OPENED = 0x02
+PASS_TURNED = 0x04
+PASS_NOT_TURNED = 0x06
+
+# Flags of SALE and VOID: where the rights came from, and for a benefit which meal of the day.
+SALE_SINGLE = 0x01
+SALE_SOURCE = 0x06
+FROM_MONEY = 0x00
+FROM_CREDIT = 0x02
+FROM_BENEFIT = 0x04
+SALE_MEAL_SHIFT = 4
+
+TABLE_ACCOUNTS = 1
+TABLE_SETTINGS = 2
+
+NOTE_REFUSED_TAP = 1
+NOTE_LOCKED = 2
+
+# Buckets: money, the right to owe for a hot meal, else one benefit: day * 8 + meal (1..7).
+MONEY = 0
+MEAL_CREDIT = 1
+MEALS_A_DAY = 8
+
+Record = namedtuple("Record", ("type", "flags", "day", "seq", "time", "account", "amount", "aux"))
+
+_BODY = Layout(
+    "record",
+    (
+        ("type", "u8"),
+        ("flags", "u8"),
+        ("day", "u16"),
+        ("seq", "u32"),
+        ("time", "u32"),
+        ("account", "u32"),
+        ("amount", "i32"),
+        ("aux", "u32"),
+    ),
+)
+
+
+def pack_body(record: Record) -> bytes:
+    """The 24 bytes of a record's body; Fault(FIELD_RANGE) names a field that does not fit."""
+    return _BODY.pack(*record)
+
+
+def unpack(raw, offset: int = 0) -> Record:
+    """The record whose bytes stand at `offset`; looks at neither tag nor crc."""
+    return Record(*_BODY.unpack(raw, offset))
+
+
+def genesis(chain_key: bytes, device: int, epoch: int) -> bytes:
+    """The chain state of an empty journal: 32 bytes."""
+    return hmac_sha256(chain_key, b"KKJ1" + struct.pack("<II", device, epoch))
+
+
+def next_mac(chain: Hmac, mac: bytes, body) -> bytes:
+    """The chain state after a body; `chain` is the Hmac of K_chain."""
+    return chain.mac(mac, body)
+
+
+def seal(body: bytes, mac: bytes) -> bytes:
+    """The 32 bytes that lie in flash: body, tag of its own full MAC, crc32."""
+    tagged = body + mac[:TAG]
+    return tagged + struct.pack("<I", crc32(tagged))
+
+
+def crc_ok(raw, offset: int = 0) -> bool:
+    """Whether the crc32 of the record at `offset` is right."""
+    tagged = bytes(raw[offset : offset + BODY + TAG])
+    return len(tagged) == BODY + TAG and struct.unpack_from("<I", raw, offset + BODY + TAG)[0] == crc32(
+        tagged
+    )
+
+
+def follow(chain: Hmac, mac: bytes, raw, offset: int = 0) -> bytes:
+    """The chain state after the record at `offset`, or b"" when its tag does not fit.
+
+    Raises Fault(RECORD_CRC) when the bytes are damaged.
+    """
+    if not crc_ok(raw, offset):
+        raise Fault(RECORD_CRC, "record", str(offset))
+    after = chain.mac(mac, raw[offset : offset + BODY])
+    return after if after[:TAG] == bytes(raw[offset + BODY : offset + BODY + TAG]) else b""
+
+
+def benefit_bucket(day: int, meal: int) -> int:
+    """The bucket of one benefit: the right to meal 1..7 of a day, once."""
+    return day * MEALS_A_DAY + meal
+
+
+def bucket_of(item: Record) -> int:
+    """The bucket whose rights a SALE or VOID moves."""
+    source = item.flags & SALE_SOURCE
+    if source == FROM_BENEFIT:
+        return benefit_bucket(item.day, item.flags >> SALE_MEAL_SHIFT)
+    return MEAL_CREDIT if source == FROM_CREDIT else MONEY
+
+
+def units_of(item: Record) -> int:
+    """How much of its bucket a SALE or VOID moves: its amount, or 1 where the bucket is a benefit."""
+    return 1 if item.flags & SALE_SOURCE == FROM_BENEFIT else item.amount
+
+
+def good_aux(good: int, reference: bytes) -> int:
+    """aux of a single-good SALE: good id in the low half, two bytes of the card reference above."""
+    return good | reference[0] << 16 | reference[1] << 24
+
+
+def tap_aux(reference: bytes) -> int:
+    """aux of a tap: the first four bytes of the card reference as a little-endian number."""
+    return int.from_bytes(reference[:4], "little")
+
+
+def boot_nonce(record: Record) -> bytes:
+    """The eight random bytes of a BOOT record: account, then aux."""
+    return struct.pack("<II", record.account, record.aux)

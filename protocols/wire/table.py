@@ -1,0 +1,146 @@
+"""The account table of a device: an open-addressing hash table in a file image.
+
+    header 32 B: magic 'KKT1' | u32 version | u32 slots (a power of two) | u32 rows | 16 B zero
+    row    20 B: card_ref 8 | u32 account | i32 rights | u16 benefit days | u8 flags | u8 class
+
+A row stands at slot (first 4 bytes of card_ref, little endian) mod slots or the
+next free one after it; account 0 is an empty slot.  `rights` is the G total
+that the parent placed on this device for the account, bucket money.  The image
+travels in chunks of 960 bytes; its root is the sha256 of the whole.
+A device looks a card up in the file itself: no object of the table's size is in RAM.
+"""
+
+import hashlib
+import struct
+from collections import namedtuple
+
+from protocols.errors import TABLE_CHUNK, TABLE_ROOT, TABLE_SHAPE, Fault
+from protocols.fields import Layout
+
+MAGIC = b"KKT1"
+CHUNK = 960
+REFERENCE = 8
+BLOCKED = 0x01
+
+Row = namedtuple("Row", ("reference", "account", "rights", "benefit_days", "flags", "class_number"))
+
+_HEADER = Layout(
+    "table", (("magic", "bytes4"), ("version", "u32"), ("slots", "u32"), ("rows", "u32"), ("zero", "bytes16"))
+)
+_ROW = Layout(
+    "row",
+    (
+        ("reference", "bytes8"),
+        ("account", "u32"),
+        ("rights", "i32"),
+        ("benefit_days", "u16"),
+        ("flags", "u8"),
+        ("class_number", "u8"),
+    ),
+)
+_SLOTS_MIN = 16
+# Most probes end within three rows, so three are read at a time.
+_WINDOW = 3
+
+
+def build(rows, version: int) -> bytes:
+    """The image of a table; Fault(TABLE_SHAPE) when two rows carry one card_ref or an account is 0."""
+    ordered = sorted(rows, key=lambda row: row.reference)
+    slots = _SLOTS_MIN
+    while slots * 3 < len(ordered) * 4:
+        slots *= 2
+    places: list = [None] * slots
+    for row in ordered:
+        if not row.account:
+            raise Fault(TABLE_SHAPE, "row", "account 0")
+        slot = _home(row.reference, slots)
+        while places[slot] is not None:
+            if places[slot].reference == row.reference:
+                raise Fault(TABLE_SHAPE, "row", "two accounts for one card")
+            slot = (slot + 1) % slots
+        places[slot] = row
+    empty = bytes(_ROW.size)
+    image = [_HEADER.pack(MAGIC, version, slots, len(ordered), bytes(16))]
+    for place in places:
+        image.append(empty if place is None else _ROW.pack(*place))
+    return b"".join(image)
+
+
+def chunk_count(size: int) -> int:
+    """How many chunks an image of `size` bytes makes."""
+    return (size + CHUNK - 1) // CHUNK
+
+
+def chunk(image: bytes, index: int) -> bytes:
+    """One chunk of an image; Fault(TABLE_CHUNK) outside of it."""
+    if not 0 <= index < chunk_count(len(image)):
+        raise Fault(TABLE_CHUNK, "chunk %d" % index)
+    return image[index * CHUNK : (index + 1) * CHUNK]
+
+
+def root(image: bytes) -> bytes:
+    """sha256 of the image, 32 bytes."""
+    return hashlib.sha256(image).digest()
+
+
+def file_root(file) -> bytes:
+    """sha256 of a file from its start, read in small pieces."""
+    digest = hashlib.sha256()
+    buffer = bytearray(240)
+    view = memoryview(buffer)
+    file.seek(0)
+    while True:
+        count = file.readinto(buffer)
+        if not count:
+            return digest.digest()
+        digest.update(view[:count])
+
+
+def _home(reference, slots: int) -> int:
+    return struct.unpack_from("<I", reference)[0] & (slots - 1)
+
+
+class Table:
+    """A table in an open binary file (seek, readinto).  Fault(TABLE_SHAPE) when the file is none."""
+
+    def __init__(self, file) -> None:
+        self._file = file
+        header = bytearray(_HEADER.size)
+        file.seek(0)
+        if file.readinto(header) != _HEADER.size:
+            raise Fault(TABLE_SHAPE, "header", "short")
+        magic, self.version, self._slots, self.rows, _zero = _HEADER.unpack(header)
+        slots = self._slots
+        if magic != MAGIC or slots < _SLOTS_MIN or slots & (slots - 1) or self.rows >= slots:
+            raise Fault(TABLE_SHAPE, "header")
+        self._buffer = bytearray(_ROW.size * _WINDOW)
+
+    def find(self, reference):
+        """The Row of the first 8 bytes of a card_ref, or None."""
+        slots = self._slots
+        slot = _home(reference, slots)
+        probes = 0
+        while probes < slots:
+            window = min(_WINDOW, slots - slot)
+            self._read(slot, window)
+            for index in range(window):
+                offset = index * _ROW.size
+                if self._buffer[offset : offset + REFERENCE] == reference:
+                    return Row(*_ROW.unpack(self._buffer, offset))
+                if not struct.unpack_from("<I", self._buffer, offset + REFERENCE)[0]:
+                    return None
+            probes += window
+            slot = (slot + window) % slots
+        return None
+
+    def _read(self, slot: int, count: int) -> None:
+        self._file.seek(_HEADER.size + slot * _ROW.size)
+        wanted = memoryview(self._buffer)[: count * _ROW.size]
+        if self._file.readinto(wanted) != len(wanted):
+            raise Fault(TABLE_SHAPE, "slot %d" % slot, "short")
+
+
+def check_root(file, expected: bytes) -> None:
+    """Fault(TABLE_ROOT) unless the file is exactly the image with that root."""
+    if file_root(file) != expected:
+        raise Fault(TABLE_ROOT, "table")

@@ -1,0 +1,1 @@
+"""What runs on a school's PC: tools around cards, tills and controllers."""

@@ -1,0 +1,1 @@
+"""Benches: ratios of the product to the usual ways, from one run on one machine (docs/benchmarks.md)."""

@@ -1,0 +1,198 @@
+"""Measure one way of handling taps on MicroPython, in a process of its own with a bounded heap.
+
+    micropython -X heapsize=256k -m scripts.bench.chip.measure WAY FOLDER CHOICE
+
+WAY: gate, canteen, file_per_card, one_file, sha.  FOLDER holds storage.bin (littlefs), journal.bin and
+taps.txt (one credential a line); CHOICE is that of flash_image.  Prints one JSON object: microseconds, flash
+operations and bytes of heap garbage, each per tap.  A heap too small prints {"memory_error": true}.
+"""
+
+import gc
+import hashlib
+import json
+import sys
+import time
+
+from firmware.ports.host_storage import FileStorage
+from scripts.bench.chip import flash_image
+from scripts.bench.chip.json_ways import FilePerCard, OneFile
+
+_WARM_UP = 16
+_GARBAGE_TAPS = 24
+_BATCHES = 8
+_SHA_COUNT, _SHA_BATCHES = 200, 20
+_FIRST_UTC = 1756710000
+# Longer than the window of a repeated tap, so that a card drawn twice in a row is decided twice.
+_SECONDS_BETWEEN = 5
+_KINDS = ("reads", "programs", "erases")
+
+
+def make(way: str, folder: str) -> tuple:
+    """The way of that name, opened, and the flash of its journal or None."""
+    if way in ("file_per_card", "one_file"):
+        flash_image.collect_as_usual()
+    if way == "file_per_card":
+        return FilePerCard(flash_image.MOUNT_POINT), None
+    if way == "one_file":
+        return OneFile(flash_image.MOUNT_POINT), None
+    # Imported here: the rivals' heap holds none of the product's code.
+    from scripts.bench.chip.product import Product
+
+    storage = FileStorage(flash_image.MOUNT_POINT)
+    if way == "gate":
+        # The image and its journal belong to a line; a gate holds no rights and starts from an empty journal.
+        storage.remove("counters")
+    product = Product(way, folder, storage)
+    return product, product.flash
+
+
+def sha_us() -> float:
+    """Microseconds of one sha256 of 64 bytes in an empty heap: a yardstick that travels."""
+    block = bytes(64)
+    best = 0.0
+    for _ in range(_SHA_BATCHES):
+        gc.collect()
+        started = time.ticks_us()
+        for _ in range(_SHA_COUNT):
+            hashlib.sha256(block).digest()
+        took = time.ticks_diff(time.ticks_us(), started) / _SHA_COUNT
+        best = min(best or took, took)
+    return best
+
+
+class Taps:
+    """The taps of the file in their order, in one string: a list of so many texts would fill the heap."""
+
+    def __init__(self, folder: str) -> None:
+        with open(folder + "/taps.txt") as file:
+            self._text = file.read()
+        self._width = self._text.index("\n") + 1
+        self.count = len(self._text) // self._width
+
+    def part(self, first: int, after: int):
+        """Yield (credential, UTC seconds) of taps first..after-1."""
+        for index in range(first, after):
+            start = index * self._width
+            yield self._text[start : start + self._width - 1], _FIRST_UTC + _SECONDS_BETWEEN * index
+
+
+def settle(way) -> None:
+    """What a way leaves for the quiet moment after a tap."""
+    if hasattr(way, "settle"):
+        way.settle()
+
+
+def garbage(way, taps: Taps, first: int, after: int) -> float:
+    """Bytes that one tap leaves to the collector, on average."""
+    total = 0
+    for credential, utc in taps.part(first, after):
+        gc.collect()
+        gc.disable()
+        before = gc.mem_alloc()
+        way.tap(credential, utc)
+        total += gc.mem_alloc() - before
+        gc.enable()
+        settle(way)
+    return total / (after - first)
+
+
+def timed(way, taps: Taps, first: int, size: int) -> tuple:
+    """(microseconds of a tap, of the quiet work after it), garbage collection included.
+
+    The first is the median of some batches, so that a moment in which the machine did something else does not
+    count; the second the mean, since that work comes in lumps.
+    """
+    in_taps, quiet = [], 0
+    tap = way.tap
+    gc.collect()
+    for batch in range(_BATCHES):
+        spent = 0
+        for credential, utc in taps.part(first + batch * size, first + (batch + 1) * size):
+            started = time.ticks_us()
+            tap(credential, utc)
+            ended = time.ticks_us()
+            settle(way)
+            spent += time.ticks_diff(ended, started)
+            quiet += time.ticks_diff(time.ticks_us(), ended)
+        in_taps.append(spent / size)
+    return middle(in_taps), quiet / (size * _BATCHES)
+
+
+def middle(values: list) -> float:
+    """The median of an even number of values."""
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return (ordered[half - 1] + ordered[half]) / 2
+
+
+class Counter:
+    """Adds up the operations of one flash between two looks."""
+
+    def __init__(self, flash) -> None:
+        self._flash = flash
+        self._last = self._now()
+
+    def _now(self) -> tuple:
+        flash = self._flash
+        return (0, 0, 0) if flash is None else (flash.reads, flash.programs, flash.erases)
+
+    def add(self, sums: dict) -> None:
+        """Add what was done since the last look to the sums, or to none to forget it."""
+        now = self._now()
+        for index, kind in enumerate(_KINDS):
+            sums[kind] = sums.get(kind, 0) + now[index] - self._last[index]
+        self._last = now
+
+
+def counted(way, taps: Taps, first: int, storage: Counter, journal: Counter) -> dict:
+    """Flash operations per tap: of littlefs, of the journal, and both in the quiet moment."""
+    sums = {"littlefs": {}, "journal": {}, "quiet": {}}
+    storage.add({})
+    journal.add({})
+    allowed = 0
+    count = taps.count - first
+    for credential, utc in taps.part(first, taps.count):
+        allowed += way.tap(credential, utc)
+        storage.add(sums["littlefs"])
+        journal.add(sums["journal"])
+        settle(way)
+        storage.add(sums["quiet"])
+        journal.add(sums["quiet"])
+    result = {"allowed": allowed / count}
+    for name in sums:
+        result[name] = {kind: number / count for kind, number in sums[name].items()}
+    return result
+
+
+def measure(name: str, folder: str, choice: str) -> dict:
+    """Open the way, warm it, measure it."""
+    flash = flash_image.mount(folder + "/storage.bin", choice)
+    taps = Taps(folder)
+    begin = _WARM_UP + _GARBAGE_TAPS
+    size = (taps.count - begin) // (2 * _BATCHES)
+    half = begin + size * _BATCHES
+    gc.collect()
+    try:
+        way, journal = make(name, folder)
+        for credential, utc in taps.part(0, _WARM_UP):
+            way.tap(credential, utc)
+            settle(way)
+        result = {"garbage": garbage(way, taps, _WARM_UP, begin)}
+        result["us"], result["quiet_us"] = timed(way, taps, begin, size)
+        result.update(counted(way, taps, half, Counter(flash), Counter(journal)))
+    except MemoryError:
+        return {"memory_error": True}
+    gc.collect()
+    result["heap_free"] = gc.mem_free()
+    if journal is not None:
+        result.update(way.facts())
+    return result
+
+
+def main(name: str, folder: str, choice: str) -> None:
+    """Print the figures of one way."""
+    print(json.dumps({"sha_us": sha_us()} if name == "sha" else measure(name, folder, choice)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3])

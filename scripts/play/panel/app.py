@@ -1,0 +1,284 @@
+"""The panel's own little web application: one page, one form, and the columns of a tap to follow.
+
+It promises what SECURITY asks of a local page: it answers only to its own Host, takes a form only from its
+own Origin, opens only by the launch token of its first address (then by a SameSite=Strict cookie), and runs
+no script that is not a file. Colours and shapes are the cloud's own style sheets; works without JavaScript
+by reloading.
+"""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from flask import Flask, Response, abort, g, redirect, render_template, request, send_from_directory, url_for
+from jinja2 import ChoiceLoader, FileSystemLoader
+from werkzeug.wrappers import Response as AnyResponse
+
+from cloud import guards
+from cloud.formats import DEFAULT_LANGUAGE, LANGUAGES, SchoolTime, class_name
+from scripts.play.panel.trail import KEPT, Choice, Trail
+from scripts.play.panel.words import Teller, say
+
+CLOUD = Path(__file__).resolve().parents[3] / "cloud"
+SHEETS = ("tokens.css", "pages.css", "icon.svg")
+UNKNOWN = "unknown"
+FIELDS = ("who", "where", "when", "time", "stays")
+LANGUAGE_COOKIE = "kk_language"  # the cloud's own: cookies of one host do not tell its ports apart
+_RELOAD_S = 1
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """One line of the list; `key` is what the form sends, `credential` the card in that pupil's pocket."""
+
+    key: str
+    name: str
+    class_name: str
+    credential: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """One reader of one board: `key` is `gate-1:in` or `line-1:-`."""
+
+    device: str
+    reader: str
+
+    @property
+    def key(self) -> str:
+        """What the form sends."""
+        return f"{self.device}:{self.reader}"
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether somebody can walk through here."""
+        return self.reader != "-"
+
+
+class Taps(Protocol):
+    """What the page needs of the stand."""
+
+    def tap(self, choice: Choice, who: str) -> Trail:
+        """Hold a card; returns at once."""
+
+    def trail(self, number: int) -> Trail | None:
+        """A trail as it is now."""
+
+    def elapsed_ms(self, number: int) -> int:
+        """Milliseconds since its card was held."""
+
+    def pupils(self) -> list[Pupil]:
+        """Who has a card; empty while the cloud does not answer."""
+
+    def unknown_credential(self) -> str:
+        """A card that nobody has."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What does not change while the panel runs."""
+
+    port: int
+    token: str = field(repr=False)
+    places: tuple[Place, ...]
+    time_zone: str
+    currency: str
+    menu: str
+    parents_url: str
+    office_url: str
+
+
+def create_panel(setting: Setting, taps: Taps) -> Flask:
+    """The application for one stand; `setting.token` is the launch token."""
+    app = Flask("panel", root_path=str(Path(__file__).parent))
+    app.jinja_loader = ChoiceLoader(
+        [FileSystemLoader(Path(__file__).parent / "templates"), FileSystemLoader(CLOUD / "templates")]
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.config.update(MAX_CONTENT_LENGTH=16 * 1024)
+    panel = _Panel(setting, taps)
+    app.before_request(panel.refuse_strangers)
+    app.after_request(panel.finish)
+    app.add_url_rule("/", view_func=panel.page, endpoint="page")
+    app.add_url_rule("/tap", view_func=panel.tap, methods=["POST"], endpoint="tap")
+    app.add_url_rule("/taps/<int:number>", view_func=panel.page, endpoint="trail")
+    app.add_url_rule("/taps/<int:number>/columns", view_func=panel.columns, endpoint="columns")
+    app.add_url_rule("/language", view_func=panel.choose_language, methods=["POST"], endpoint="language")
+    app.add_url_rule("/cloud/<name>", view_func=panel.sheet, endpoint="sheet")
+    return app
+
+
+class _Panel:
+    """The views; one object for one application."""
+
+    def __init__(self, setting: Setting, taps: Taps):
+        self._setting = setting
+        self._taps = taps
+        self._pass = secrets.token_urlsafe(32)
+        self._cookie = f"kk_panel_{setting.port}"
+        self._hosts = {f"127.0.0.1:{setting.port}", f"localhost:{setting.port}"}
+        # A chosen time runs on from the moment of its first use: two taps minutes apart are no repeat.
+        self._shifts: dict[str, timedelta] = {}
+        self._forms: dict[int, dict[str, str]] = {}
+
+    # Before and after each request.
+
+    def refuse_strangers(self) -> Response | None:
+        """Exact Host, exact Origin, and the token or the cookie; a style sheet needs no cookie."""
+        wanted = request.cookies.get(LANGUAGE_COOKIE, "")
+        g.language = wanted if wanted in LANGUAGES else DEFAULT_LANGUAGE
+        if request.host.lower() not in self._hosts:
+            return Response("unknown host\n", 421, mimetype="text/plain")
+        if (
+            request.method not in ("GET", "HEAD")
+            and request.headers.get("Origin") != f"http://{request.host}"
+        ):
+            return Response("foreign origin\n", 403, mimetype="text/plain")
+        if request.endpoint in ("static", "sheet") or self._is_let_in():
+            return None
+        return Response(
+            render_template("closed.html", say=self._say, language=g.language), 403, mimetype="text/html"
+        )
+
+    def _is_let_in(self) -> bool:
+        token, cookie = request.args.get("token", ""), request.cookies.get(self._cookie, "")
+        g.is_launch = secrets.compare_digest(token.encode(), self._setting.token.encode())
+        return g.is_launch or secrets.compare_digest(cookie.encode(), self._pass.encode())
+
+    def finish(self, answer: Response) -> Response:
+        """Headers of every answer; the launch token is exchanged for the cookie."""
+        for name, value in guards.HEADERS.items():
+            answer.headers[name] = value
+        if request.endpoint not in ("static", "sheet"):
+            answer.headers["Cache-Control"] = "no-store"
+        if g.get("is_launch"):
+            answer.set_cookie(self._cookie, self._pass, httponly=True, samesite="Strict")
+        return answer
+
+    # The pages.
+
+    def page(self, number: int = 0, problem: str = "") -> str:
+        """The whole panel, with the trail of one tap when there is one."""
+        trail = self._taps.trail(number) if number else None
+        if number and trail is None:
+            abort(404)
+        classes: dict[str, list[Pupil]] = {}
+        for pupil in self._taps.pupils():
+            classes.setdefault(pupil.class_name, []).append(pupil)
+        return render_template(
+            "panel.html",
+            classes={class_name(name, g.language): pupils for name, pupils in classes.items()},
+            menu=self._setting.menu,
+            setting=self._setting,
+            chosen=self._chosen(trail),
+            problem=problem,
+            reload_s=_RELOAD_S if trail and not trail.is_over else 0,
+            **self._trail_values(trail),
+        )
+
+    def columns(self, number: int) -> str:
+        """The columns alone, for the script to put into the page."""
+        trail = self._taps.trail(number)
+        if trail is None:
+            abort(404)
+        return render_template("_columns.html", **self._trail_values(trail))
+
+    def tap(self) -> AnyResponse | tuple[str, int]:
+        """Hold a card as the form says; the answer is the page of its trail."""
+        choice, who, problem = self._read_form()
+        if choice is None:
+            return self.page(problem=self._say(problem)), 422
+        trail = self._taps.tap(choice, who)
+        self._forms[trail.number] = self._form()
+        self._forms.pop(trail.number - KEPT, None)
+        return redirect(url_for("trail", number=trail.number), 303)
+
+    def choose_language(self) -> AnyResponse:
+        """Russian or English, kept in the cloud's own cookie."""
+        target = request.form.get("next", "/")
+        answer = redirect(target if guards.is_our_path(target) else "/", 303)
+        language = request.form.get("language", "")
+        if language in LANGUAGES:
+            answer.set_cookie(LANGUAGE_COOKIE, language, max_age=365 * 86400, httponly=True, samesite="Lax")
+        return answer
+
+    def sheet(self, name: str) -> Response:
+        """The cloud's style sheets and icon, so that there is one source of colours."""
+        if name not in SHEETS:
+            abort(404)
+        return send_from_directory(CLOUD / "static", name, max_age=3600)
+
+    # What they are made of.
+
+    def _say(self, key: str, **values: object) -> str:
+        return say(g.language, key, **values)
+
+    def _teller(self) -> Teller:
+        times = SchoolTime(self._setting.time_zone, g.language)
+        return Teller(g.language, self._setting.currency, times)
+
+    def _trail_values(self, trail: Trail | None) -> dict[str, object]:
+        teller = self._teller()
+        elapsed = self._taps.elapsed_ms(trail.number) if trail else 0
+        return {
+            "say": self._say,
+            "language": g.language,
+            "trail": trail,
+            "columns": teller.columns(trail, elapsed),
+            "place_name": teller.place,
+            "times": teller.times,
+        }
+
+    def _chosen(self, trail: Trail | None) -> dict[str, str]:
+        """What the form shows as chosen: what was sent, what the trail was, or nothing."""
+        if request.method == "POST":
+            return self._form()
+        kept = self._forms.get(trail.number) if trail else None
+        return kept or {
+            "who": "",
+            "where": self._setting.places[0].key,
+            "when": "now",
+            "time": "12:10",
+            "stays": "",
+        }
+
+    def _form(self) -> dict[str, str]:
+        return {name: request.form.get(name, "") for name in FIELDS}
+
+    def _read_form(self) -> tuple[Choice | None, str, str]:
+        """The choice and whose card it is; or None and the key of the words that say what is missing."""
+        who, where = request.form.get("who", ""), request.form.get("where", "")
+        place = next((place for place in self._setting.places if place.key == where), None)
+        pupil = next((pupil for pupil in self._taps.pupils() if pupil.key == who), None)
+        if who != UNKNOWN and pupil is None:
+            return None, "", "choose_first"
+        if place is None:
+            return None, "", "bad_choice"
+        at = self._moment()
+        if at is None:
+            return None, "", "bad_time"
+        credential = pupil.credential if pupil else self._taps.unknown_credential()
+        name = (
+            f"{pupil.name}, {class_name(pupil.class_name, g.language)}"
+            if pupil
+            else self._say("unknown_card")
+        )
+        walks = not request.form.get("stays")
+        return Choice(credential, pupil is not None, place.device, place.reader, at, walks), name, ""
+
+    def _moment(self) -> int | None:
+        """The UTC second of the tap: now, or today at the chosen time and running on from there."""
+        now = datetime.now(ZoneInfo(self._setting.time_zone))
+        if request.form.get("when") != "at":
+            return int(now.timestamp())
+        text = request.form.get("time", "")
+        if text not in self._shifts:
+            try:
+                chosen = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 a time of day has no zone
+            except ValueError:
+                return None
+            self._shifts[text] = datetime.combine(now.date(), chosen, tzinfo=now.tzinfo) - now
+        return int((now + self._shifts[text]).timestamp())

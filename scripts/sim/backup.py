@@ -1,0 +1,83 @@
+"""Backups of the simulated cloud, and the ways in which a restore goes wrong.
+
+Promises: a backup is what `sqlite3` would copy; the archive and the registry of enrolments stay where they
+are, unless the whole machine goes back to a snapshot.  What the office did since is done again by the office:
+the bank's file is read from its start, the menus are published again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from cloud import db
+from scripts.sim.cloud import driver, open_database
+
+if TYPE_CHECKING:
+    from scripts.sim.simulation import Simulation
+
+_KEPT = 4
+
+
+class Backup(NamedTuple):
+    """The database of one evening, and the archive's files as they were then."""
+
+    image: bytes
+    archive: dict[str, bytes]
+
+
+class Backups:
+    """The last evenings of a school.  `restores`: how many there were."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+        self._kept: list[Backup] = []
+        self.restores = 0
+        self.archive_was_lost = False
+        """The machine went back with its archive: returns that it knew are forgotten, and stay reserved."""
+
+    def take(self) -> None:
+        """Copy the database."""
+        cloud = self._sim.cloud
+        with db.reading(cloud.engine) as conn:
+            image = driver(conn).serialize()
+        files = {path.name: path.read_bytes() for path in cloud.archive.folder.glob("*.kka")}
+        self._kept = [*self._kept[-_KEPT + 1 :], Backup(image, files)]
+
+    def restore(self, place: int, *, announced: bool, head_lost: bool, whole_machine: bool) -> bool:
+        """Put one of the kept backups in place of the database; False when there is none."""
+        if not self._kept:
+            return False
+        cloud, backup = self._sim.cloud, self._kept[place % len(self._kept)]
+        cloud.stop()
+        cloud.engine.dispose()
+        cloud.engine = open_database(backup.image)
+        folder: Path = cloud.archive.folder
+        if whole_machine:
+            self.archive_was_lost = True
+            shutil.rmtree(folder)
+            folder.mkdir()
+            for name, data in backup.archive.items():
+                (folder / name).write_bytes(data)
+        if head_lost:
+            cloud.retained = None
+        if head_lost or whole_machine:
+            for path in folder.glob("*.head"):
+                path.unlink()
+        # Later backups are of a life that never was.
+        self._kept = self._kept[: place % len(self._kept) + 1]
+        self.restores += 1
+        cloud.bank_is_late = True
+        cloud.start(announced=announced)
+        self._sim.heap.after(4_000, self.office_again)
+        return True
+
+    def office_again(self) -> None:
+        """What people did after the backup is done again."""
+        cloud = self._sim.cloud
+        if cloud.down:
+            self._sim.heap.after(3_000, self.office_again)
+            return
+        cloud.publish_old_prices()
+        cloud.import_bank()

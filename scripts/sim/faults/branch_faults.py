@@ -1,0 +1,150 @@
+"""Faults that make a journal lie about its past: copies, old images, blanked tails, rot, and loss."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from scripts.sim.faults import fault
+from scripts.sim.flash import RECORD
+from scripts.sim.suspects import BLANKED, CLONED, LOST, ROLLED_BACK, ROTTEN, image_of
+
+if TYPE_CHECKING:
+    from scripts.sim.simulation import Simulation
+
+_BRANCHES_MAX = 6
+
+
+def _victim(sim: Simulation, chance: Random) -> Any:
+    """A device that runs and that nothing of this kind has happened to; some always stay sound."""
+    sound = sim.honest_terminals()
+    if not any(terminal.runs for terminal in sound):
+        for terminal in sound[:2]:
+            terminal.boot()
+    found = [terminal for terminal in sound if terminal.runs and not terminal.controller.locked]
+    if len(sound) < 3 or len(found) < 2 or len(sim.terminals) - len(sound) >= 2 * _BRANCHES_MAX:
+        return None
+    return chance.choice(found)
+
+
+@fault("a second device with the same flash and key")
+def device_cloned(sim: Simulation, chance: Random) -> bool:
+    """Both run; the broker throws one out for the other."""
+    terminal = _victim(sim, chance)
+    if terminal is None:
+        return False
+    sim.suspects.branch(terminal, image_of(terminal), CLONED)
+    return True
+
+
+@fault("a device goes on from an older image of its flash")
+def device_rolled_back(sim: Simulation, chance: Random) -> bool:
+    """The image is taken now and written back later."""
+    terminal = _victim(sim, chance)
+    if terminal is None:
+        return False
+    sim.heap.after(chance.randrange(2_000, 30_000), _write_back, sim, terminal, image_of(terminal))
+    return True
+
+
+def _write_back(sim: Simulation, terminal: Any, image: Any) -> None:
+    if not terminal.is_gone and not terminal.is_suspect and terminal.runs:
+        sim.suspects.branch(terminal, image, ROLLED_BACK)
+
+
+@fault("the newest records read as erased")
+def tail_blanked(sim: Simulation, chance: Random) -> bool:
+    """The chain of what is left is valid; only who has seen more can know."""
+    terminal = _victim(sim, chance)
+    if terminal is None:
+        return False
+    terminal.stop()
+    count = min(chance.randrange(1, 12), len(terminal.journal) - 1)
+    newest = sorted(terminal.flash.records(), key=lambda each: int.from_bytes(each[1][4:8], "little"))
+    for offset, _raw in newest[-count:]:
+        terminal.flash.blank(offset, RECORD)
+    image = image_of(terminal)
+    sim.suspects.branch(terminal, image._replace(records=image.records - count), BLANKED)
+    return True
+
+
+@fault("a bit turns over in a record")
+def bit_rot(sim: Simulation, chance: Random) -> bool:
+    """The device finds it when it sends or when it starts, and locks itself."""
+    terminal = _victim(sim, chance)
+    if terminal is None:
+        return False
+    acked = terminal.controller.journal.acked
+    unsent = [
+        offset for offset, raw in terminal.flash.records() if int.from_bytes(raw[4:8], "little") >= acked
+    ]
+    if not unsent:
+        # All was sent: the newest record rots, which the next start finds.
+        unsent = [max(terminal.flash.records(), key=lambda each: int.from_bytes(each[1][4:8], "little"))[0]]
+    terminal.flash.rot(chance.choice(unsent) + chance.randrange(RECORD), chance.randrange(8))
+    sim.suspects.suspect(terminal, ROTTEN)
+    return True
+
+
+@fault("a till breaks, its flash is gone, another comes at once")
+def device_replaced_without_dump(sim: Simulation, chance: Random) -> bool:
+    """What it had not sent is destroyed; what it held stays reserved."""
+    terminal = _victim(sim, chance)
+    if terminal is None:
+        return False
+    sim.suspects.suspect(terminal, LOST)
+    sim.suspects.retire(terminal)
+    sim.suspects.replace(terminal)
+    return True
+
+
+@fault("a till breaks, its flash is read out after another has come")
+def device_replaced_with_dump(sim: Simulation, chance: Random) -> bool:
+    """The old board lives on at the engineer's desk for a while, without cards: its records come late."""
+    terminal = _victim(sim, chance)
+    if terminal is None:
+        return False
+    sim.suspects.suspect(terminal, LOST)
+    terminal.takes_cards = False
+    fresh = sim.suspects.replace(terminal)
+    fresh.stop()
+    sim.heap.after(chance.randrange(10_000, 40_000), _end_of_dump, sim, terminal)
+    return True
+
+
+def _end_of_dump(sim: Simulation, terminal: Any) -> None:
+    if not terminal.is_gone:
+        sim.suspects.retire(terminal)
+
+
+@fault("a device is provisioned anew with another key")
+def key_rotated(sim: Simulation, chance: Random) -> bool:
+    """Once all that it has written has arrived; else later."""
+    terminal = _victim(sim, chance)
+    if terminal is None:
+        return False
+    _rotate(sim, terminal, 40)
+    return True
+
+
+def _rotate(sim: Simulation, terminal: Any, tries: int) -> None:
+    if terminal.is_gone or terminal.is_suspect or not terminal.runs:
+        return
+    journal = terminal.controller.journal
+    if journal.acked == journal.next_seq and terminal.link.online and not sim.cloud.down:
+        terminal.is_gone = True
+        terminal.stop()
+        sim.suspects.replace(terminal, journal_read=True)
+    elif tries:
+        sim.heap.after(700, _rotate, sim, terminal, tries - 1)
+
+
+@fault("a device is lost with all that it had not sent")
+def device_lost(sim: Simulation, chance: Random) -> bool:
+    """It is never seen again; what it held stays reserved."""
+    terminal = _victim(sim, chance)
+    if terminal is None:
+        return False
+    sim.suspects.suspect(terminal, LOST)
+    sim.suspects.retire(terminal)
+    return True

@@ -1,0 +1,118 @@
+"""Faults of one device: power, flash, files, clock."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from scripts.sim.faults import fault
+
+if TYPE_CHECKING:
+    from scripts.sim.simulation import Simulation
+    from scripts.sim.terminal import Terminal
+
+
+def running(sim: Simulation, chance: Random) -> Terminal | None:
+    """Some board that runs, or None."""
+    found = [terminal for terminal in sim.terminals if terminal.runs]
+    if not found:
+        # The power has just come back for one of them.
+        terminal = chance.choice([terminal for terminal in sim.terminals if not terminal.is_gone])
+        terminal.boot()
+        found = [terminal] if terminal.runs else []
+    return chance.choice(found) if found else None
+
+
+@fault("power goes in the middle of writing a record")
+def power_cut(sim: Simulation, chance: Random) -> bool:
+    """At some byte of one of the next few operations on flash or files."""
+    terminal = running(sim, chance)
+    if terminal is None:
+        return False
+    terminal.power.arm(chance.randrange(4), chance.choice((0, 1000, chance.randrange(1001))))
+    return True
+
+
+@fault("power goes again and again, also while the board starts")
+def power_flicker(sim: Simulation, chance: Random) -> bool:
+    """Several cuts a few operations apart."""
+    terminal = running(sim, chance)
+    if terminal is None:
+        return False
+    terminal.flicker = [(chance.randrange(6), chance.randrange(1001)) for _ in range(chance.randrange(2, 6))]
+    terminal.power.arm(*terminal.flicker.pop())
+    return True
+
+
+@fault("the plug is pulled between two writes")
+def power_off(sim: Simulation, chance: Random) -> bool:
+    """Everything in RAM is gone."""
+    terminal = running(sim, chance)
+    if terminal is None:
+        return False
+    terminal.stop()
+    return True
+
+
+@fault("all boards lose power at once")
+def power_off_school(sim: Simulation, chance: Random) -> bool:
+    """The building is dark for a moment."""
+    for terminal in sim.terminals:
+        terminal.stop()
+    return True
+
+
+@fault("a page of flash takes no more bytes")
+def stuck_page(sim: Simulation, chance: Random) -> bool:
+    """The page that is written next; an erase brings it back."""
+    terminal = running(sim, chance)
+    if terminal is None:
+        return False
+    place = terminal.next_offset()
+    terminal.flash.stuck.add(place // 256 + chance.randrange(2))
+    return True
+
+
+@fault("the device's file system is full")
+def device_disk_full(sim: Simulation, chance: Random) -> bool:
+    """Tables and checkpoints cannot be written for a while; the journal can."""
+    terminal = running(sim, chance)
+    if terminal is None:
+        return False
+    terminal.storage.is_full = True
+    sim.heap.after(chance.randrange(2_000, 40_000), setattr, terminal.storage, "is_full", False)
+    return True
+
+
+@fault("a device's clock jumps by seconds, hours or a day")
+def clock_jump(sim: Simulation, chance: Random) -> bool:
+    """Forwards or back."""
+    terminal = running(sim, chance)
+    if terminal is None:
+        return False
+    terminal.clock.jump(chance.choice((-86_400, -3_600, -30, 30, 3_600, 86_000)))
+    return True
+
+
+@fault("a device starts in 1970 and hears no TIME")
+def clock_1970(sim: Simulation, chance: Random) -> bool:
+    """Restarted while it is cut off."""
+    terminal = running(sim, chance)
+    if terminal is None:
+        return False
+    sim.network.part({terminal.device})
+    terminal.stop()
+    sim.heap.after(chance.randrange(10_000, 60_000), sim.network.join, {terminal.device})
+    return True
+
+
+@fault("one card is held to all tills within seconds")
+def card_between_tills(sim: Simulation, chance: Random) -> bool:
+    """Twice at each, half of them cut off at times."""
+    card = chance.choice(sim.town.pupils).card
+    for terminal in sim.terminals:
+        if terminal.is_gate or not terminal.runs:
+            continue
+        sim.people.tap(terminal, card)
+        sim.heap.after(3_500, sim.people.tap, terminal, card)
+    return True

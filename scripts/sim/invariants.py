@@ -1,0 +1,272 @@
+"""I1 to I12: what holds whatever broke, checked against the ground truth.
+
+`always` is cheap and looks in the middle of trouble; `healed` looks at everything once the school is whole
+again.  I1, I3, I8, I9 and I12 are looked at continuously where they could break: town.py, terminal.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from cloud import db
+from cloud.accounting import service as accounting
+from protocols.ledger import record
+from protocols.ledger.holder import Counters, rights
+
+if TYPE_CHECKING:
+    from scripts.sim.simulation import Simulation
+
+NAMES = {
+    "I1": "true debt <= L + bounded exposure",
+    "I2": "free >= 0",
+    "I3": "0 <= rights <= CAP",
+    "I4": "outside recovery no holder has a grant unknown to its parent",
+    "I5": "everything converges after healing",
+    "I6": "recovery ends",
+    "I7": "cloud balance = bank - true sales, destroyed records listed one by one",
+    "I8": "shown OK implies durable",
+    "I9": "a sale is voided at most once",
+    "I10": "one benefit per pupil, day and meal is charged to the fund",
+    "I11": "postings sum to zero and caches equal sums",
+    "I12": "no message without a valid MAC changes state",
+}
+
+Finding = tuple[str, str]
+"""(invariant, what was seen)"""
+
+
+def always(sim: Simulation) -> Iterator[Finding]:
+    """I2 and I4, on the database as it is now."""
+    yield from free_is_never_negative(sim)
+    if not sim.cloud.in_recovery:
+        yield from holders_stay_below_cap(sim)
+        yield from grants_are_known(sim)
+
+
+def healed(sim: Simulation) -> Iterator[Finding]:
+    """Everything, at a moment when all that can be repaired is repaired."""
+    yield from always(sim)
+    yield from journals_have_arrived(sim)
+    yield from no_broken_chain_is_taken(sim)
+    yield from claimed_grants_are_reserved(sim)
+    yield from devices_are_current(sim)
+    yield from books_add_up(sim)
+    yield from balances_are_true(sim)
+    if sim.cloud.in_recovery:
+        yield "I6", "the school is still in recovery"
+
+
+def free_is_never_negative(sim: Simulation) -> Iterator[Finding]:
+    """I2: no purse has promised more than it holds."""
+    slack = sim.town.slack
+    statement = (
+        "SELECT r.account_id, sum(max(r.granted, r.journaled) - r.returned - r.spent + r.voided),"
+        " coalesce(b.amount_minor, 0) FROM spending_right r"
+        " JOIN device_epoch e ON e.device_id = r.device_id AND e.epoch = r.epoch"
+        " LEFT JOIN ledger_account a ON a.code = printf('purse:%08x', r.account_id)"
+        " LEFT JOIN balance b ON b.ledger_account_id = a.ledger_account_id"
+        " WHERE r.bucket = 0 AND e.status IN (?, ?, ?) GROUP BY r.account_id"
+    )
+    if sim.cloud.in_recovery or sim.cloud.bank_is_late or sim.backups.archive_was_lost:
+        return
+    # A release that a restore forgot is reserved again, though its money may have been granted since.
+    lost = "open" if sim.backups.restores else "lost"
+    held_back = "open" if sim.backups.restores else "quarantined"
+    for account, out, balance in sim.cloud.select(statement, ("open", lost, held_back)):
+        if balance + slack - out < -sim.excused.get(account, 0):
+            yield "I2", f"account {account:08x}: balance {balance}, out {out}"
+
+
+def holders_stay_below_cap(sim: Simulation) -> Iterator[Finding]:
+    """I3, the parent's half: no working holder was ever given more than CAP under one key."""
+    statement = (
+        "SELECT r.device_id, r.account_id, r.bucket, r.granted - r.returned - r.spent + r.voided AS held"
+        " FROM spending_right r JOIN device_epoch e ON e.device_id = r.device_id AND e.epoch = r.epoch"
+        " WHERE e.status = 'open' AND (held > ? OR held < 0)"
+    )
+    for device, account, bucket, held in sim.cloud.select(statement, (sim.town.cap,)):
+        yield "I3", f"the cloud gave device {device:08x} {held} of {account:08x}, bucket {bucket}"
+
+
+def grants_are_known(sim: Simulation) -> Iterator[Finding]:
+    """I4: what a device has journaled as granted, the cloud has granted or holds reserved."""
+    known = {
+        (row[0], row[1], row[2], row[3]): row[4]
+        for row in sim.cloud.select(
+            "SELECT device_id, epoch, account_id, bucket, max(granted, journaled) FROM spending_right"
+        )
+    }
+    for terminal in sim.honest_terminals():
+        provision = terminal.provision
+        for (account, bucket), total in sim.town.granted(terminal.serial).items():
+            have = known.get((provision.device, provision.epoch, account, bucket), 0)
+            if total > have:
+                yield "I4", f"{terminal.name} was granted {total} for {account:08x}, the cloud knows {have}"
+
+
+def journals_have_arrived(sim: Simulation) -> Iterator[Finding]:
+    """I5: record by record, what is in flash is in the cloud, and nothing else."""
+    for terminal in sim.honest_terminals():
+        provision = terminal.provision
+        statement = "SELECT raw FROM record WHERE device_id = ? AND epoch = ? ORDER BY seq"
+        stored = [bytes(row[0]) for row in sim.cloud.select(statement, (provision.device, provision.epoch))]
+        if stored == terminal.journal:
+            continue
+        if len(stored) != len(terminal.journal):
+            text = f"{len(terminal.journal)} records in flash, {len(stored)} in the cloud"
+        else:
+            place = next(
+                i for i, pair in enumerate(zip(stored, terminal.journal, strict=True)) if pair[0] != pair[1]
+            )
+            text = f"record {place + 1} differs"
+        yield "I5", f"{terminal.name}: {text}"
+
+
+def no_broken_chain_is_taken(sim: Simulation) -> Iterator[Finding]:
+    """I12 for records: what a thief sent out of the chain is not among the records of that key."""
+    if sim.hostile is None:
+        return
+    statement = "SELECT raw FROM record WHERE device_id = ? ORDER BY seq"
+    stored = [bytes(row[0]) for row in sim.cloud.select(statement, (sim.hostile.provision.device,))]
+    if stored != sim.hostile.journal[: len(stored)]:
+        yield "I12", "the cloud took a record whose chain is broken"
+
+
+def claimed_grants_are_reserved(sim: Simulation) -> Iterator[Finding]:
+    """I4: a grant that only a device knows of is reserved in `out`, whoever lies."""
+    if sim.hostile is None:
+        return
+    device = sim.hostile.provision.device
+    rows = sim.cloud.select(
+        "SELECT account_id, bucket, max(granted, journaled) FROM spending_right WHERE device_id = ?",
+        (device,),
+    )
+    reserved = {(row[0], row[1]): row[2] for row in rows}
+    taken = sim.cloud.select("SELECT next_seq FROM device_epoch WHERE device_id = ?", (device,))[0][0] - 1
+    for item in map(record.unpack, sim.hostile.journal[:taken]):
+        if item.type == record.GRANT and reserved.get((item.account, item.aux), 0) < item.amount:
+            yield "I4", f"a claimed grant of {item.amount} on {item.account:08x} is not reserved"
+
+
+def devices_are_current(sim: Simulation) -> Iterator[Finding]:
+    """I5: running, unlocked, online, acknowledged, with the newest table and settings."""
+    newest = dict(sim.cloud.select("SELECT device_id, max(version) FROM device_table GROUP BY device_id"))
+    for terminal in sim.honest_terminals():
+        if not terminal.runs:
+            yield "I5", f"{terminal.name} does not run"
+            continue
+        controller = terminal.controller
+        if controller.locked:
+            yield "I5", f"{terminal.name} is locked with {controller.locked}"
+        elif controller.journal.acked != controller.journal.next_seq:
+            text = f"acknowledged to {controller.journal.acked} of {controller.journal.next_seq}"
+            yield "I5", f"{terminal.name}: {text}"
+        elif controller.accounts.version != newest.get(terminal.device, 0):
+            text = f"table {controller.accounts.version}, newest {newest.get(terminal.device)}"
+            yield "I5", f"{terminal.name}: {text}"
+        yield from _counters_are_true(sim, terminal)
+
+
+def _counters_are_true(sim: Simulation, terminal: Any) -> Iterator[Finding]:
+    """The firmware's counters, the cloud's and a plain fold of the flash are the same."""
+    if terminal.is_gate:
+        return
+    provision = terminal.provision
+    statement = (
+        "SELECT account_id, bucket, granted, returned, spent, voided FROM spending_right"
+        " WHERE device_id = ? AND epoch = ? AND journaled <= granted"
+    )
+    cloud = {
+        (row[0], row[1]): Counters(*row[2:])
+        for row in sim.cloud.select(statement, (provision.device, provision.epoch))
+    }
+    for (account, bucket), true in sim.town.rights_of(terminal.serial).items():
+        own = rights(terminal.controller.counters.get(account, bucket))
+        if own != true:
+            yield "I5", f"{terminal.name} counts {own} of {account:08x}, its journal says {true}"
+        known = cloud.get((account, bucket))
+        if known is None:
+            if true and not sim.backups.restores:
+                yield "I5", f"the cloud knows no rights of {account:08x} on {terminal.name}"
+            continue
+        # A grant may be placed in a table that the card has not met yet.
+        placed = known.granted - sim.town.granted_to(terminal.serial, account, bucket)
+        have = rights(known) - placed
+        # What was sold under grants that a restore forgot waits in suspense and stays reserved.
+        if have < true or (have > true and not sim.backups.restores):
+            yield "I5", f"the cloud counts {known} of {account:08x} on {terminal.name}, in truth {true}"
+
+
+def books_add_up(sim: Simulation) -> Iterator[Finding]:
+    """I11: postings sum to zero and cached balances equal the sums."""
+    with db.reading(sim.cloud.engine) as conn:
+        total = accounting.books_sum(conn, sim.cloud.school)
+        differing = accounting.differing_balances(conn, sim.cloud.school)
+    if total:
+        yield "I11", f"all postings together make {total}"
+    for code, summed, cached in differing:
+        yield "I11", f"{code}: postings {summed}, cached {cached}"
+
+
+def balances_are_true(sim: Simulation) -> Iterator[Finding]:
+    """I7: each purse holds what the bank got less what was truly sold."""
+    unexplained = 0
+    # What was set aside for lost devices left the purses; it is in loss:device, known to the kopeck.
+    statement = "SELECT account_id, sum(released) FROM right_release WHERE bucket = 0 GROUP BY account_id"
+    released = dict(sim.cloud.select(statement))
+    with db.reading(sim.cloud.engine) as conn:
+        purses = accounting.balances_of_kind(conn, sim.cloud.school, accounting.PURSES)
+        others = accounting.balances_of_kind(conn, sim.cloud.school, "suspense:")
+    for pupil in sim.town.pupils:
+        account = pupil.account
+        have = purses.get(accounting.purse(account), 0)
+        true = sim.town.balance(account) + sim.suspects.unpaid_minor(account) - released.get(account, 0)
+        if have != true:
+            unexplained += abs(have - true)
+            yield "I7", f"account {account:08x}: the cloud says {have}, in truth {true}"
+    for code, amount in others.items():
+        if amount and sim.hostile is None and not sim.suspects.suspended:
+            unexplained += abs(amount)
+            yield "I7", f"{amount} in {code}"
+    sim.kopecks_unexplained += unexplained
+
+
+def acknowledged(sim: Simulation) -> bool:
+    """Whether every running board has heard that the cloud has all of its records."""
+    for terminal in sim.honest_terminals():
+        if not terminal.runs or not terminal.link.online:
+            return False
+        controller = terminal.controller
+        if not controller.locked and controller.journal.acked != controller.journal.next_seq:
+            return False
+    return not sim.cloud.down
+
+
+def out_of_recovery(sim: Simulation) -> bool:
+    """Whether every journal was read after a restore."""
+    return not sim.cloud.down and not sim.cloud.in_recovery
+
+
+def settled(sim: Simulation) -> bool:
+    """Whether waiting longer would change nothing: all run, all is acknowledged, all tables are in."""
+    newest = dict(sim.cloud.select("SELECT device_id, max(version) FROM device_table GROUP BY device_id"))
+    for terminal in sim.honest_terminals():
+        if not terminal.runs or not terminal.link.online:
+            return False
+        controller = terminal.controller
+        if controller.locked:
+            continue
+        if controller.journal.acked != controller.journal.next_seq:
+            return False
+        if controller.accounts.version != newest.get(terminal.device, 0) or controller.state.open_passage:
+            return False
+    # What is meant for a device that is gone waits for ever.
+    there = {terminal.device for terminal in sim.honest_terminals()}
+    waiting = sim.cloud.select("SELECT DISTINCT device_id FROM downlink WHERE done_at IS NULL")
+    return not any(row[0] in there for row in waiting) and not sim.cloud.down and not sim.cloud.in_recovery
+
+
+def item_of(raw: bytes) -> record.Record:
+    """The record behind 32 bytes."""
+    return record.unpack(raw)

@@ -1,0 +1,197 @@
+"""What people do with the cloud of the simulation: found the school, enrol devices, publish, top up, release.
+
+Promises: everything goes through the product's own services, as the office, the bank's import and the
+engineer would; leaves messages, kills and restores to cloud.py.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from sqlalchemy import Engine
+
+from cloud import bulk, db
+from cloud.accounting import service as accounting
+from cloud.cards import service as cards
+from cloud.devices import service as devices
+from cloud.keys import Vault
+from cloud.meals import service as meals
+from firmware.hal.board import Provision
+from protocols.card import credential
+from scripts.sim.heap import Heap
+from scripts.sim.town import Deposit, Town
+
+# name, from minute, to minute, price: what the school sells; the hours between sell nothing.
+MENU = (
+    (1, "Завтрак", "breakfast", 480, 659, 8_500),
+    (2, "Обед", "lunch", 690, 839, 16_000),
+    (3, "Полдник", "snack", 900, 1019, 5_500),
+)
+ZONE = "Europe/Moscow"
+
+
+class Office:
+    """The half of the cloud that people use."""
+
+    heap: Heap
+    engine: Engine
+    vault: Vault
+    school: int
+    down: bool
+    bank_is_late: bool
+    _town: Town
+    _chance: Random
+    _menus: list[list[meals.Item]]
+
+    def work_soon(self) -> None:
+        """Ingest looks for work that was left for it."""
+        raise NotImplementedError
+
+    def select(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        """Rows of a question of the simulator itself."""
+        raise NotImplementedError
+
+    # The school, once
+
+    def found_school(self) -> None:
+        """School, classes, pupils with a card each, menu."""
+        school, town = self.school, self._town
+        with db.begin(self.engine) as conn:
+            columns = ["school_id", "name", "time_zone", "incarnation_id"]
+            number = self._chance.randrange(1, 1 << 32)
+            bulk.insert_rows(conn, db.school, [(school, "school", ZONE, number)], columns)
+            classes = [(school, number, f"class {number}", None) for number in range(1, 9)]
+            bulk.insert_rows(conn, db.school_class, classes)
+            people = [(school, pupil.account, "last", "first", "") for pupil in town.pupils]
+            bulk.insert_rows(conn, db.person, people)
+            pupils = [
+                (school, pupil.account, pupil.account, pupil.external_id, 1 + place % 8, 1, "active")
+                for place, pupil in enumerate(town.pupils)
+            ]
+            bulk.insert_rows(conn, db.pupil, pupils)
+            key = self.vault.reference_key(school)
+            cards = [
+                (school, credential.card_ref(key, pupil.card), pupil.account, "card", "active", 0)
+                for pupil in town.pupils
+            ]
+            bulk.insert_rows(conn, db.card, cards)
+            goods = [
+                (school, good, name, meal, since, to, price) for good, name, meal, since, to, price in MENU
+            ]
+            bulk.insert_rows(conn, db.good, goods)
+
+    def choose_settings(self) -> None:
+        """Each seed is another kind of school: strict or with slack, fixed moment or at once, any CAP."""
+        chance, town = self._chance, self._town
+        town.cap = chance.choice((20_000, 50_000, 50_000, 90_000))
+        town.slack = chance.choice((0, 0, 0, 16_000))
+        with db.begin(self.engine) as conn:
+            devices.set_settings(
+                conn, self.school, self.heap.wall_s, kinds=("canteen",), cap_minor=town.cap,
+                slack_minor=town.slack, fixed_moment=bool(chance.randrange(2)),
+                offline_at_once=bool(chance.randrange(2)), verdict_ms=chance.choice((400, 400, 2_000)),
+            )  # fmt: skip
+
+    def change_prices(self) -> None:
+        """A new menu: the same meals, some dearer or cheaper."""
+        with db.begin(self.engine) as conn:
+            items = [
+                meals.Item(
+                    item.name,
+                    item.from_minute,
+                    item.to_minute,
+                    self._chance.choice((5_500, 8_500, 12_000, 16_000)),
+                )
+                for item in meals.menu(conn, self.school)
+            ]
+            self._menus.append(items)
+            meals.set_menu(conn, self.school, items)
+            devices.publish_settings(conn, self.school, self.heap.wall_s)
+        self.work_soon()
+
+    def publish_old_prices(self) -> None:
+        """Every menu that was ever in force, in its order: a restored cloud has forgotten some."""
+        with db.begin(self.engine) as conn:
+            for items in self._menus:
+                meals.set_menu(conn, self.school, items)
+                devices.publish_settings(conn, self.school, self.heap.wall_s)
+        self.work_soon()
+
+    def give_second_card(self, account: int, card: str) -> None:
+        """Another card for a purse."""
+        with db.begin(self.engine) as conn:
+            cards.issue(conn, self.vault, self.school, account, card, self.heap.wall_s)
+
+    def register(self, label: str, kind: str) -> Provision:
+        """A new device with its key."""
+        with db.begin(self.engine) as conn:
+            values = devices.register(
+                conn,
+                self.vault,
+                self.school,
+                label,
+                kind,
+                self.heap.wall_s,
+                random_bytes=self._chance.randbytes,
+            )
+        return provision_of(values)
+
+    def new_epoch(self, label: str, *, journal_read: bool = False) -> Provision:
+        """The same device again with a new key."""
+        with db.begin(self.engine) as conn:
+            values = devices.new_epoch(
+                conn, self.vault, self.school, label, self.heap.wall_s, journal_read=journal_read,
+                random_bytes=self._chance.randbytes,
+            )  # fmt: skip
+        return provision_of(values)
+
+    def lose(self, label: str) -> None:
+        """The office says that a device is lost."""
+        with db.begin(self.engine) as conn:
+            devices.lost(conn, self.vault, self.school, label, self.heap.wall_s)
+
+    def release(self, label: str) -> None:
+        """The office sets aside what the lost epochs of a device may have spent."""
+        with db.begin(self.engine) as conn:
+            devices.release(conn, self.vault, self.school, label, self.heap.wall_s)
+
+    def epochs_waiting(self, label: str) -> bool:
+        """Whether a device has lost epochs that nobody released."""
+        statement = (
+            "SELECT count(*) FROM device_epoch e JOIN device d ON d.device_id = e.device_id"
+            " WHERE d.label = ? AND e.status IN ('lost', 'quarantined')"
+        )
+        return bool(self.select(statement, (label,))[0][0])
+
+    # What the office and the bank do
+
+    def publish_tables(self) -> None:
+        """Place money and give every device a new table."""
+        if self.down:
+            return
+        with db.begin(self.engine) as conn:
+            devices.publish_tables(conn, self.vault, self.school, self.heap.wall_s)
+        self.work_soon()
+
+    def top_up(self, line: Deposit) -> None:
+        """The bank's line comes in, perhaps again."""
+        with db.begin(self.engine) as conn:
+            accounting.top_up(
+                conn, self.school, line.account, line.amount_minor, line.reference, self.heap.wall_s
+            )
+        self.work_soon()
+
+    def import_bank(self) -> None:
+        """The bank's whole file comes again: lines that are known change nothing."""
+        for line in self._town.bank:
+            self.top_up(line)
+        self.bank_is_late = False
+
+
+def provision_of(values: dict[str, Any]) -> Provision:
+    """What a board gets of a provisioning record."""
+    return Provision(
+        school=values["school"], device=values["device"], epoch=values["epoch"], kind=values["kind"],
+        key=bytes.fromhex(values["key"]), reference_key=bytes.fromhex(values["reference_key"]),
+    )  # fmt: skip

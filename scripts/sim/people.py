@@ -1,0 +1,144 @@
+"""Pupils, parents and the clock of a school: who taps where and when, who pays at the bank.
+
+Promises: sessions of a day in their order (arrival, breakfast, lunch, snack), nights and holidays between
+them left out; at a healing point nobody comes until the school has come to rest.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+from scripts.sim.terminal import Terminal
+from scripts.sim.town import Pupil
+
+if TYPE_CHECKING:
+    from scripts.sim.simulation import Simulation
+
+# Minutes of the local day at which people come; the fifth runs into an hour when nothing is on sale.
+_SESSIONS = (482, 600, 691, 780, 839, 905)
+_ZONE_S = 3 * 3600
+_SESSION_MS = 60_000
+_TAP_MS = (100, 1_300)
+_TOPUP_MS = (100, 900)
+
+
+class People:
+    """Everyone who is no machine."""
+
+    def __init__(self, sim: Simulation, chance: Random) -> None:
+        self._sim = sim
+        self._chance = chance
+        self._last: Pupil | None = None
+        self._of_till: dict[int, list[Pupil]] = {}
+
+    def amount(self) -> int:
+        """What a parent pays in, minor units."""
+        return self._chance.choice((10_000, 30_000, 50_000, 50_000, 80_000, 150_000))
+
+    def number(self) -> int:
+        """Of a new card."""
+        return self._chance.randrange(1 << 48)
+
+    def start(self) -> None:
+        """The first morning."""
+        self.meet_homes()
+        for terminal in self._sim.terminals:
+            self.attend(terminal)
+        self._sim.heap.after(self._chance.randrange(*_TOPUP_MS), self._pay)
+        self._sim.heap.after(2_000, self._next_session)
+
+    def attend(self, terminal: Terminal) -> None:
+        """People come to this terminal from now on, for as long as it is there."""
+        self._sim.heap.after(self._chance.randrange(*_TAP_MS), self._tap, terminal)
+
+    # Time
+
+    def _next_session(self) -> None:
+        heap = self._sim.heap
+        now = heap.wall_s
+        local = datetime.fromtimestamp(now + _ZONE_S, UTC)
+        minute = local.hour * 60 + local.minute
+        ahead = [each for each in _SESSIONS if each > minute]
+        days = 0
+        if not ahead:
+            days = 1 if self._chance.randrange(12) else self._chance.choice((3, 9, 40))
+            if not self._sim.is_healing:
+                self._evening()
+        start = local.replace(hour=0, minute=0, second=0) + timedelta(
+            days=days, minutes=(ahead or _SESSIONS)[0]
+        )
+        heap.skip(int(start.timestamp()) - _ZONE_S - now)
+        heap.after(_SESSION_MS, self._next_session)
+
+    def _evening(self) -> None:
+        """The day is over: new tables, and at times the bank's whole file once more."""
+        sim = self._sim
+        if not self._chance.randrange(4) and not sim.cloud.down:
+            sim.cloud.import_bank()
+        sim.cloud.publish_tables()
+        sim.backups.take()
+
+    # Taps
+
+    def meet_homes(self) -> None:
+        """Learn which pupils eat at which till: most go to their own."""
+        statement = (
+            "SELECT p.account_id, c.home_device FROM pupil p JOIN school_class c"
+            " ON c.school_id = p.school_id AND c.class_id = p.class_id"
+        )
+        homes = dict(self._sim.cloud.select(statement))
+        self._of_till = {}
+        for pupil in self._sim.town.pupils:
+            self._of_till.setdefault(homes[pupil.account], []).append(pupil)
+
+    def _pupil(self, terminal: Terminal) -> Pupil:
+        pupils = self._sim.town.pupils
+        if self._chance.randrange(4):
+            pupils = self._of_till.get(terminal.device, pupils)
+        if self._last is not None and not self._chance.randrange(8):
+            return self._last
+        # A few come often, most seldom.
+        pupil = pupils[min(self._chance.randrange(len(pupils)), self._chance.randrange(len(pupils)))]
+        self._last = pupil
+        return pupil
+
+    def _tap(self, terminal: Terminal) -> None:
+        if terminal.is_gone:
+            return
+        self._sim.heap.after(self._chance.randrange(*_TAP_MS), self._tap, terminal)
+        if terminal.runs and terminal.takes_cards and not self._sim.is_healing:
+            pupil = self._pupil(terminal)
+            card = pupil.card if self._chance.randrange(60) else self._sim.town.stranger
+            if not self._chance.randrange(4):
+                card = self._sim.town.second_cards.get(pupil.account, card)
+            self.tap(terminal, card)
+
+    def tap(self, terminal: Terminal, card: str) -> None:
+        """A card is held to a terminal; at a gate most people also walk through."""
+        side = self._chance.choice(("in", "out")) if terminal.is_gate else "-"
+        terminal.reader.touch(side, card)
+        terminal.wake(0)
+        if terminal.is_gate and self._chance.randrange(10):
+            self._sim.heap.after(self._chance.randrange(200, 3_000), self._walk, terminal)
+
+    def _walk(self, terminal: Terminal) -> None:
+        if terminal.runs:
+            terminal.portal.push()
+            terminal.wake(0)
+
+    # Money
+
+    def _pay(self) -> None:
+        sim = self._sim
+        sim.heap.after(self._chance.randrange(*_TOPUP_MS), self._pay)
+        if sim.is_healing:
+            return
+        line = sim.town.deposit(self._chance.choice(sim.town.pupils).account, self.amount())
+        if not sim.cloud.down:
+            sim.cloud.top_up(line)
+            if not self._chance.randrange(10):
+                sim.cloud.top_up(line)
+        else:
+            sim.cloud.late_lines.append(line)

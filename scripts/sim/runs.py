@@ -1,0 +1,171 @@
+"""Runs of the simulator: one seed, a mutant over many, ordered pairs, replays, and shrinking what failed.
+
+Promises: a trace file holds everything that a run follows from, so that `replay` repeats it on any machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+from scripts.sim import faults
+from scripts.sim.faults import Strike
+from scripts.sim.mutants import mutants, switched_on
+from scripts.sim.simulation import Options, Simulation
+
+MUTANT_SEEDS = 200
+MUTANT_STEPS = 3_000
+_PAIR_GAP = 25
+_PAIR_SPACE = 260
+_PAIRS_A_RUN = 8
+
+
+class Outcome(NamedTuple):
+    """A run's options and report."""
+
+    options: Options
+    report: dict[str, Any]
+    pairs: frozenset[tuple[str, str]] = frozenset()
+    """Ordered pairs of faults that struck close together."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether an invariant broke."""
+        return bool(self.report["violations"])
+
+    @property
+    def invariant(self) -> str:
+        """The first that broke, or an empty text."""
+        return self.report["violations"][0]["invariant"] if self.failed else ""
+
+
+def run(options: Options, mutant: str = "") -> Outcome:
+    """One run, of the product or of a mutant of it."""
+    with switched_on(mutant):
+        sim = Simulation(options)
+        sim.run()
+    return Outcome(options, sim.report(), frozenset(sim.pairs))
+
+
+# Mutants
+
+
+def hunt(name: str, seeds: int = MUTANT_SEEDS, steps: int = MUTANT_STEPS) -> Outcome | None:
+    """The first failing run of a mutant: pairs of its hints, then random seeds; None: it slipped through."""
+    ready = faults.ready()
+    hints = [hint for hint in mutants()[name].hints if hint in ready]
+    for number, pair in enumerate((first, second) for first in hints for second in hints):
+        outcome = run(pairs_options([pair], seed=number + 1), name)
+        if outcome.failed:
+            return outcome
+    for seed in range(1, seeds + 1):
+        outcome = run(Options(seed, steps, faults=ready), name)
+        if outcome.failed:
+            return outcome
+    return None
+
+
+# Ordered pairs
+
+
+def pairs_options(pairs: list[tuple[str, str]], seed: int) -> Options:
+    """A short run in which these ordered pairs strike one after another, each pair close together."""
+    chance = Random(seed)
+    plan = []
+    step = 120
+    for first, second in pairs:
+        plan.append(Strike(step, first, chance.getrandbits(32)))
+        plan.append(Strike(step + chance.randrange(1, _PAIR_GAP), second, chance.getrandbits(32)))
+        step += _PAIR_SPACE
+    return Options(
+        seed, step + 100, terminals=7, accounts=16, faults=faults.ready(), plan=tuple(plan),
+        heal_every=2 * _PAIR_SPACE,
+    )  # fmt: skip
+
+
+def pair_runs(names: tuple[str, ...], seed: int) -> Iterator[tuple[list[tuple[str, str]], Options]]:
+    """Runs that together hold every ordered pair of these kinds."""
+    pairs = [(first, second) for first in names for second in names]
+    Random(seed).shuffle(pairs)
+    for start in range(0, len(pairs), _PAIRS_A_RUN):
+        part = pairs[start : start + _PAIRS_A_RUN]
+        yield part, pairs_options(part, seed + start)
+
+
+# Shrinking and replay
+
+
+def shrink(outcome: Outcome, mutant: str = "", tries: int = 60) -> Outcome:
+    """A run with fewer faults and steps that breaks the same invariant."""
+    wanted = outcome.invariant
+    best = with_plan(outcome)
+
+    def still_fails(options: Options) -> Outcome | None:
+        nonlocal tries
+        tries -= 1
+        found = run(options, mutant)
+        return found if found.invariant == wanted else None
+
+    best = _fewer_steps(best, still_fails)
+    size = max(1, len(best.options.plan or ()) // 2)
+    while tries > 0:
+        best, removed = _fewer_faults(best, size, still_fails, lambda: tries > 0)
+        if size == 1 and not removed:
+            break
+        size = max(1, size // 2)
+    return best
+
+
+def with_plan(outcome: Outcome) -> Outcome:
+    """The same options with the plan written out."""
+    options = outcome.options
+    if options.plan is not None:
+        return outcome
+    sim = Simulation(options)
+    sim.cloud.close()
+    return Outcome(options._replace(plan=sim.plan), outcome.report)
+
+
+Still = Callable[[Options], "Outcome | None"]
+
+
+def _fewer_steps(best: Outcome, still_fails: Still) -> Outcome:
+    step = best.report["violations"][0]["step"]
+    plan = tuple(strike for strike in best.options.plan or () if strike.step <= step)
+    shorter = best.options._replace(steps=min(best.options.steps, step + 1), plan=plan)
+    return still_fails(shorter) or best
+
+
+def _fewer_faults(
+    best: Outcome, size: int, still_fails: Still, may_go_on: Callable[[], bool]
+) -> tuple[Outcome, bool]:
+    removed = False
+    place = 0
+    while place < len(best.options.plan or ()) and may_go_on():
+        plan = best.options.plan or ()
+        found = still_fails(best.options._replace(plan=plan[:place] + plan[place + size :]))
+        if found:
+            best, removed = found, True
+        else:
+            place += size
+    return best, removed
+
+
+def save(outcome: Outcome, path: Path, mutant: str = "") -> None:
+    """Write a trace file."""
+    options = with_plan(outcome).options
+    values = options._asdict() | {"plan": [list(strike) for strike in options.plan or ()]}
+    whole = {"mutant": mutant, "options": values, "violations": outcome.report["violations"]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def load(path: Path) -> tuple[Options, str]:
+    """(options, mutant) of a trace file."""
+    whole = json.loads(path.read_text())
+    values = whole["options"]
+    plan = tuple(Strike(*strike) for strike in values["plan"])
+    return Options(**(values | {"plan": plan, "faults": tuple(values["faults"])})), whole["mutant"]

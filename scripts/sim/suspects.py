@@ -1,0 +1,174 @@
+"""Devices whose journal is not the only one of its epoch any more, or has lost a part: clones, rot.
+
+Promises: the world keeps what truly happened on every branch; at a healing point a suspect is taken out of
+service and another device takes its place; true sales that no branch could bring into the cloud are listed
+one by one as destroyed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from protocols.ledger import record
+from scripts.sim.terminal import Terminal
+
+if TYPE_CHECKING:
+    from scripts.sim.simulation import Simulation
+
+CLONED, ROLLED_BACK, BLANKED, ROTTEN, LOST, ROTATED = (
+    "cloned", "rolled back", "tail blanked", "rotten", "lost", "rotated",
+)  # fmt: skip
+
+
+class Image(NamedTuple):
+    """A device at one moment: its flash, its files, and how many records it had written."""
+
+    flash: bytes
+    files: dict[str, bytes]
+    records: int
+
+
+def image_of(terminal: Terminal) -> Image:
+    """The device as it is now."""
+    return Image(terminal.flash.image(), dict(terminal.storage.files), len(terminal.journal))
+
+
+class Suspects:
+    """Every branch of every epoch that ever forked or was damaged in a run."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+        self._known: list[Terminal] = []
+        self.destroyed: list[tuple[str, bytes]] = []
+        self.suspended: list[tuple[str, bytes]] = []
+
+    def branch(self, terminal: Terminal, image: Image, why: str) -> Terminal:
+        """Another piece of hardware goes on from an image of this device, under the same key."""
+        sim = self._sim
+        name = f"{terminal.name}-{why.split()[0]}"
+        other = sim.add_hardware(name, terminal.label, terminal.provision)
+        other.flash.load(image.flash)
+        other.storage.files = dict(image.files)
+        other.journal = terminal.journal[: image.records]
+        sim.town.adopt(other.serial, other.journal)
+        sim.town.expose(sim.town.cap)
+        self.suspect(terminal, why)
+        self.suspect(other, why)
+        if why != CLONED:
+            self.retire(terminal)
+        other.boot()
+        sim.people.attend(other)
+        return other
+
+    def suspect(self, terminal: Terminal, why: str) -> None:
+        """From now on this device need not converge."""
+        terminal.is_suspect = why
+        if terminal not in self._known:
+            self._known.append(terminal)
+
+    def retire(self, terminal: Terminal) -> None:
+        """Nobody will ever start it again."""
+        self.suspect(terminal, terminal.is_suspect or LOST)
+        if self._sim.cloud.in_recovery:
+            # Nobody knows what it was granted after the backup: CAP is what bounds it.
+            self._sim.town.expose(self._sim.town.cap)
+        terminal.is_gone = True
+        terminal.stop()
+
+    def collect(self) -> None:
+        """The engineer's round: suspects go, the same devices come back with new keys."""
+        sim = self._sim
+        if sim.hostile is not None and not sim.hostile.is_found:
+            sim.hostile.is_found = True
+            sim.cloud.lose(sim.hostile.label)
+        for terminal in [terminal for terminal in self._known if not terminal.is_gone]:
+            self._check_locked(terminal)
+            self.retire(terminal)
+        replaced = False
+        for terminal in self._known:
+            if not terminal.is_replaced:
+                self.replace(terminal)
+                replaced = True
+        if replaced:
+            sim.cloud.publish_tables()
+
+    def replace(self, terminal: Terminal, *, journal_read: bool = False) -> Terminal:
+        """A new board with a new key for the device of this one, whose every branch is out of service."""
+        sim = self._sim
+        for other in sim.terminals:
+            if (
+                other.provision.device == terminal.device
+                and other.provision.epoch == terminal.provision.epoch
+            ):
+                other.is_replaced = True
+        self.suspect(terminal, terminal.is_suspect or ROTATED)
+        provision = sim.cloud.new_epoch(terminal.label, journal_read=journal_read)
+        if sim.cloud.epochs_waiting(terminal.label) and terminal.serial % 2:
+            sim.cloud.release(terminal.label)
+        fresh = sim.add_hardware(f"{terminal.label}-epoch-{provision.epoch}", terminal.label, provision)
+        fresh.boot()
+        sim.people.attend(fresh)
+        return fresh
+
+    def are_told(self, _sim: Simulation) -> bool:
+        """Whether each of them that is online has had the time to learn what the cloud holds."""
+        return not any(self._is_behind(terminal) for terminal in self._known if not terminal.is_gone)
+
+    def _is_behind(self, terminal: Terminal) -> bool:
+        """Whether the cloud holds more than this device, which has not locked itself."""
+        if not terminal.runs or terminal.is_suspect not in (BLANKED, ROLLED_BACK):
+            return False
+        statement = "SELECT next_seq FROM device_epoch WHERE device_id = ? AND epoch = ?"
+        key = terminal.provision.device, terminal.provision.epoch
+        next_seq: int = self._sim.cloud.select(statement, key)[0][0]
+        return next_seq > terminal.controller.journal.next_seq and not terminal.controller.locked
+
+    def _check_locked(self, terminal: Terminal) -> None:
+        """I5: a device that was told that the cloud holds more than itself has locked itself."""
+        if self._is_behind(terminal):
+            head = terminal.controller.journal.next_seq - 1
+            self._sim.complain("I5", f"{terminal.name} goes on behind record {head}, the cloud has more")
+
+    # What no purse has paid
+
+    def count_destroyed(self) -> None:
+        """List every true sale that no purse has paid: destroyed, or known to the cloud and in suspense."""
+        self.destroyed, self.suspended = [], []
+        seen: set[tuple[int, bytes]] = set()
+        # After a restore also a sound till's sales may wait in suspense: nobody knows of their grants.
+        for terminal in self._sim.terminals if self._sim.backups.restores else self._known:
+            paid, known = self._paid(terminal), self._kept(terminal)
+            for raw in terminal.journal:
+                key = terminal.device, raw
+                if raw in paid or key in seen or raw[0] not in (record.SALE, record.VOID):
+                    continue
+                seen.add(key)
+                (self.suspended if raw in known else self.destroyed).append((terminal.name, raw))
+
+    def _paid(self, terminal: Terminal) -> set[bytes]:
+        """Records of this epoch whose money came from, or went back to, their purse."""
+        statement = (
+            "SELECT r.raw FROM record r JOIN entry e ON e.device_id = r.device_id AND e.epoch = r.epoch"
+            " AND e.seq = r.seq JOIN posting p ON p.entry_id = e.entry_id JOIN ledger_account a"
+            " ON a.ledger_account_id = p.ledger_account_id AND a.code = printf('purse:%08x', r.account_id)"
+            " WHERE r.device_id = ? AND r.epoch = ?"
+        )
+        return self._raws(terminal, statement)
+
+    def _kept(self, terminal: Terminal) -> set[bytes]:
+        """Records of this epoch that the cloud has, in the journal or in a losing branch."""
+        kept = self._raws(terminal, "SELECT raw FROM record WHERE device_id = ? AND epoch = ?")
+        return kept | self._raws(terminal, "SELECT raw FROM fork_record WHERE device_id = ? AND epoch = ?")
+
+    def _raws(self, terminal: Terminal, statement: str) -> set[bytes]:
+        key = terminal.provision.device, terminal.provision.epoch
+        return {bytes(row[0]) for row in self._sim.cloud.select(statement, key)}
+
+    def unpaid_minor(self, account: int) -> int:
+        """What the true sales of an account add up to that its purse has not paid."""
+        total = 0
+        for _name, raw in self.destroyed + self.suspended:
+            item = record.unpack(raw)
+            if item.account == account:
+                total += item.amount if item.type == record.SALE else -item.amount
+        return total

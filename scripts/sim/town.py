@@ -1,0 +1,153 @@
+"""The ground truth: the bank, the pupils, the cards, and every sale that truly happened.
+
+Promises: knows nothing of what the cloud or a device believes.  Money that truly moved: deposits at the bank,
+payouts to parents, and each SALE and VOID that became durable in a device's flash.  Rights are folded a
+second time here, record by record, independent of the firmware's own counters.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+from protocols.ledger import record
+
+
+class Pupil(NamedTuple):
+    """`account` in the books, `card`: canonical credential, `external_id`: the school's own number."""
+
+    account: int
+    card: str
+    external_id: str
+
+
+class Deposit(NamedTuple):
+    """A line of the bank's file; the bank keeps it for ever, whatever happens to the cloud."""
+
+    reference: str
+    account: int
+    amount_minor: int
+
+
+HolderKey = tuple[int, int, int]
+"""(serial number of the physical flash, account, bucket)"""
+
+
+class Town:
+    """`cap`: CAP that the school has set; `complain(invariant, text)` is told of what must not be."""
+
+    def __init__(self, accounts: int, chance: Random, complain: Callable[[str, str], None]) -> None:
+        self._complain = complain
+        self.cap = 50_000
+        self.pupils = [
+            Pupil(chance.randrange(1, 1 << 32), f"a:04{chance.randrange(1 << 48):012X}", f"{number + 1:05}")
+            for number in range(accounts)
+        ]
+        self.second_cards: dict[int, str] = {}
+        self.stranger = f"a:08{chance.randrange(1 << 24):06X}"
+        self.bank: list[Deposit] = []
+        self.deposited: defaultdict[int, int] = defaultdict(int)
+        self.paid_out: defaultdict[int, int] = defaultdict(int)
+        self.spent: defaultdict[int, int] = defaultdict(int)
+        """Net true sales out of money: sales less voids, minor units."""
+        self.owed: defaultdict[int, int] = defaultdict(int)
+        """Net true sales out of meal credit."""
+        self.exposure: defaultdict[int, int] = defaultdict(int)
+        """How far a lost, cloned or rolled-back holder may have driven an account into debt."""
+        self.slack = 0
+        self.sales = 0
+        self.sales_minor = 0
+        self.voids = 0
+        self._rights: defaultdict[HolderKey, int] = defaultdict(int)
+        self._granted: defaultdict[HolderKey, int] = defaultdict(int)
+        self._returned: defaultdict[HolderKey, int] = defaultdict(int)
+        self._voided: set[tuple[int, int]] = set()
+
+    # The bank
+
+    def deposit(self, account: int, amount_minor: int) -> Deposit:
+        """A parent pays; the bank's line is the truth from now on."""
+        line = Deposit(f"B{len(self.bank) + 1:07}", account, amount_minor)
+        self.bank.append(line)
+        self.deposited[account] += amount_minor
+        return line
+
+    def balance(self, account: int) -> int:
+        """What an account truly has, minor units; negative is debt."""
+        return self.deposited[account] - self.paid_out[account] - self.spent[account]
+
+    # What devices truly did
+
+    def follow(self, flash: int, item: record.Record) -> None:
+        """One record became durable in a flash: fold it, and look at I1, I3 and I9 at once."""
+        if item.type == record.SALE:
+            self._follow_sale(flash, item, 1)
+        elif item.type == record.VOID:
+            if (flash, item.aux) in self._voided:
+                self._complain("I9", f"sale {item.aux} was voided twice on one device")
+            self._voided.add((flash, item.aux))
+            self._follow_sale(flash, item, -1)
+        elif item.type == record.GRANT:
+            self._follow_total(self._granted, (flash, item.account, item.aux), item.amount, 1)
+        elif item.type == record.RETURN:
+            self._follow_total(self._returned, (flash, item.account, item.aux), item.amount, -1)
+
+    def _follow_total(
+        self, totals: defaultdict[HolderKey, int], key: HolderKey, total: int, sign: int
+    ) -> None:
+        step = total - totals[key]
+        if step > 0:
+            totals[key] = total
+            self._move(key, sign * step)
+
+    def _follow_sale(self, flash: int, item: record.Record, sign: int) -> None:
+        bucket = record.bucket_of(item)
+        self._move((flash, item.account, bucket), -sign * record.units_of(item))
+        if sign > 0:
+            self.sales += 1
+            self.sales_minor += item.amount
+        else:
+            self.voids += 1
+        if bucket == record.MONEY:
+            self.spent[item.account] += sign * item.amount
+            debt = -self.balance(item.account)
+            if debt > self.slack + self.exposure[item.account]:
+                self._complain("I1", f"account {item.account:08x} truly owes {debt}")
+        elif bucket == record.MEAL_CREDIT:
+            self.owed[item.account] += sign * item.amount
+
+    def _move(self, key: HolderKey, step: int) -> None:
+        now = self._rights[key] = self._rights[key] + step
+        if not 0 <= now <= self.cap:
+            self._complain("I3", f"account {key[1]:08x} bucket {key[2]}: rights {now} on one device")
+
+    def granted(self, flash: int) -> dict[tuple[int, int], int]:
+        """(account, bucket) to the G total in a flash."""
+        return {key[1:]: total for key, total in self._granted.items() if key[0] == flash}
+
+    def granted_to(self, flash: int, account: int, bucket: int) -> int:
+        """The G total of one key in a flash."""
+        return self._granted.get((flash, account, bucket), 0)
+
+    def rights_of(self, flash: int) -> dict[tuple[int, int], int]:
+        """(account, bucket) to the rights that a flash's records leave."""
+        return {key[1:]: value for key, value in self._rights.items() if key[0] == flash}
+
+    def adopt(self, flash: int, records: list[bytes]) -> None:
+        """A flash begins with records that another one wrote: its rights follow, nothing is sold again."""
+        quiet = Town(0, Random(0), lambda invariant, text: None)
+        quiet.cap = 1 << 40
+        for raw in records:
+            quiet.follow(flash, record.unpack(raw))
+        for mine, its in (
+            (self._rights, quiet._rights), (self._granted, quiet._granted), (self._returned, quiet._returned),
+        ):  # fmt: skip
+            mine.update(its)
+        self._voided |= quiet._voided
+
+    def expose(self, minor: int) -> None:
+        """A holder exists twice, or went back in time: each account may be overdrawn by so much more (I1)."""
+        for pupil in self.pupils:
+            self.exposure[pupil.account] += minor

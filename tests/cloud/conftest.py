@@ -1,0 +1,35 @@
+"""A migrated store on each database, for the tests of the cloud."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from cloud import db, migrations
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, on each of the two kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'cloud.db'}"
+    return str(request.getfixturevalue("new_postgres")())
+
+
+@pytest.fixture
+def store(empty_url: str) -> Iterator[Engine]:
+    """An engine on a database that stands at the newest schema."""
+    engine = db.engine(empty_url)
+    migrations.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def store_sqlite(tmp_path: Path) -> Iterator[Engine]:
+    """The same on SQLite alone, where the database plays no part in what is tested."""
+    engine = db.engine(f"sqlite:///{tmp_path / 'cloud.db'}")
+    migrations.upgrade(engine)
+    yield engine
+    engine.dispose()

@@ -1,0 +1,20 @@
+"""What every test may use: the real components of tests/fixtures, and hypothesis without a clock.
+
+A component that is not installed fails the test that asks for it, here as in CI: nothing is skipped silently.
+"""
+
+from hypothesis import settings
+
+pytest_plugins = [
+    "tests.fixtures.components",  # first: the others import it
+    "tests.fixtures.browser",
+    "tests.fixtures.embedded",
+    "tests.fixtures.micropython",
+    "tests.fixtures.mosquitto",
+    "tests.fixtures.pages",
+    "tests.fixtures.postgres",
+]
+
+# On a loaded machine a deadline measures the machine; a failure comes with the line that repeats it.
+settings.register_profile("house", deadline=None, print_blob=True, database=None)
+settings.load_profile("house")

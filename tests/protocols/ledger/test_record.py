@@ -1,0 +1,62 @@
+"""The record's bytes against golden vectors, and the chain over them."""
+
+import json
+
+from protocols import errors
+from protocols.ledger import record
+from protocols.mac import Hmac
+
+
+def vectors():
+    with open("protocols/vectors/record.json") as file:
+        return json.load(file)
+
+
+def test_records_match_the_vectors():
+    data = vectors()
+    key = bytes.fromhex(data["chain_key"])
+    mac = record.genesis(key, data["device"], data["epoch"])
+    assert mac == bytes.fromhex(data["genesis"])
+    for row in data["records"]:
+        item = record.Record(*row["fields"])
+        body = record.pack_body(item)
+        mac = record.next_mac(Hmac(key), mac, body)
+        raw = record.seal(body, mac)
+        assert raw == bytes.fromhex(row["raw"])
+        assert mac == bytes.fromhex(row["mac"])
+        assert record.unpack(raw) == item
+
+
+def test_damaged_record_is_a_fault():
+    row = vectors()["records"][0]
+    raw = bytearray(bytes.fromhex(row["raw"]))
+    assert record.crc_ok(raw)
+    for index in range(record.SIZE):
+        raw[index] ^= 0x10
+        assert not record.crc_ok(raw)
+        raw[index] ^= 0x10
+
+
+def test_foreign_tag_breaks_the_chain():
+    data = vectors()
+    raw = bytes.fromhex(data["records"][0]["raw"])
+    chain = Hmac(bytes.fromhex(data["chain_key"]))
+    assert record.follow(chain, bytes.fromhex(data["genesis"]), raw)
+    assert record.follow(chain, bytes(32), raw) == b""
+
+
+def test_fields_out_of_range_are_named():
+    for position, value in ((0, 256), (2, 65536), (3, -1), (6, 1 << 31)):
+        fields = [record.SALE, 1, 20000, 1, 1788220800, 5, 100, 1]
+        fields[position] = value
+        try:
+            record.pack_body(record.Record(*fields))
+            refused = ""
+        except errors.Fault as fault:
+            refused = fault.thing
+        assert refused == "record." + ("type", "", "day", "seq", "", "", "amount")[position]
+
+
+def test_aux_carries_good_and_card():
+    assert record.good_aux(7, b"\x12\x34\x56\x78") == 0x34120007
+    assert record.tap_aux(b"\x12\x34\x56\x78\x9a") == 0x78563412
