@@ -62,7 +62,7 @@ def settings_for(conn: Connection, school_id: int, kind: str, now: int) -> Setti
     offset = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(row.time_zone)).utcoffset()
     flags = FIXED_MOMENT * bool(chosen["fixed_moment"]) | OFFLINE_AT_ONCE * bool(chosen["offline_at_once"])
     menu = tuple(
-        MenuItem(good.good_id, good.from_minute, good.to_minute, good.price_minor)
+        MenuItem(good.good_id, good.from_minute, good.to_minute, good.price_minor, meals.hot_meal(good.meal))
         for good in (meals.menu(conn, school_id) if kind == CANTEEN else ())
     )
     return Settings(

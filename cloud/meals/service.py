@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Row
 from cloud.meals import store
 from cloud.meals.importer import COLUMNS, import_menu
 from cloud.meals.menu import Item, MenuRefused, set_menu
-from cloud.meals.words import MEALS, meal_of
+from cloud.meals.words import MEALS, hot_meal, meal_of
 
-__all__ = ["COLUMNS", "Item", "MenuRefused", "import_menu", "set_menu"]
+__all__ = ["COLUMNS", "Item", "MenuRefused", "hot_meal", "import_menu", "meal_of", "set_menu"]
 
 
 class Good(NamedTuple):
@@ -31,6 +31,12 @@ class Good(NamedTuple):
 def menu(conn: Connection, school_id: int) -> list[Good]:
     """What is on sale, by the time of day."""
     return [_good(row) for row in store.all_of(conn, school_id) if row.meal]
+
+
+def hot_goods(conn: Connection, school_id: int) -> dict[int, int]:
+    """The hot meal, 1..7, of every good that was ever on sale and is one."""
+    numbers = {row.good_id: hot_meal(row.meal or meal_of(row.name)) for row in store.all_of(conn, school_id)}
+    return {good_id: number for good_id, number in numbers.items() if number}
 
 
 def good_names(conn: Connection, school_id: int, language: str) -> dict[int, str]:

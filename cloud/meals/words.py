@@ -9,6 +9,13 @@ MEALS = {
     "dinner": {"ru": "ужин", "en": "dinner"},
 }
 _BY_WORD = {word: meal for meal, words in MEALS.items() for word in words.values()}
+# Hot meals by their number on the devices, 1..7; the first four fit into an account table.
+_NUMBERS = {"breakfast": 1, "lunch": 2, "snack": 3, "dinner": 4, "second breakfast": 5, "tea": 6}
+
+
+def hot_meal(meal: str) -> int:
+    """The number 1..7 of a hot meal, which benefits and meal credit may pay for; 0 for any other good."""
+    return _NUMBERS.get(meal, 0)
 
 
 def meal_of(name: str) -> str:

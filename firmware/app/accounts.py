@@ -67,6 +67,15 @@ class Accounts:
         except OSError as error:
             raise Fault(STORAGE_MISSING, "accounts", str(error.errno))  # noqa: B904
 
+    @property
+    def credit_total(self) -> int:
+        """The G total of meal credit that the table places with each row of the flag CREDIT."""
+        return self._table.credit_total if self._table is not None else 0
+
+    def has_benefit(self, row, day: int, meal: int) -> bool:
+        """Whether the table has placed the benefit of a day and meal with this row of it."""
+        return self._table is not None and table.has_benefit(row, self._table.base_day, day, meal)
+
     def swap(self, version_min: int) -> None:
         """Put the fetched table in place and use it."""
         self.close()

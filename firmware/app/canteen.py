@@ -4,6 +4,8 @@ Promises: SALE is durable before "served"; the network is never waited for: a
 card that waits lies in one variable, and the loop goes on; with the setting
 FIXED_MOMENT every verdict of an online line appears at the same moment after the
 tap, so that waiting tells nothing about money.  A decline shows no reason.
+A hot meal is paid by the benefit of that day and meal, else by money, else by meal
+credit; light, text and moment are the same for all three.
 """
 
 from firmware.app.settings import item_at
@@ -11,18 +13,25 @@ from firmware.hal import panel as show
 from protocols.errors import NOTHING_ON_SALE, OK, RIGHTS_SHORT, Fault
 from protocols.ledger import record
 from protocols.wire.messages import FIXED_MOMENT, OFFLINE_AT_ONCE, Need
+from protocols.wire.table import CREDIT
 
 _IDLE_MS = 1000
 
 
 class _Waiting:
-    """A tap whose verdict is not out yet.  `refusal`: what is already certain, or OK."""
+    """A tap whose verdict is not out yet.
 
-    def __init__(self, tap, who, item, refusal: int, started: int) -> None:
+    `refusal`: what is already certain, or OK; `day`: of the school; `asked`: the
+    bucket that the parent was asked for last, or None.
+    """
+
+    def __init__(self, tap, who, item, refusal: int, day: int, started: int) -> None:
         self.tap = tap
         self.who = who
         self.item = item
         self.refusal = refusal
+        self.day = day
+        self.asked: int | None = None
         self.started = started
 
 
@@ -64,18 +73,23 @@ class Canteen:
         refusal = who.refusal
         if refusal == OK and item is None:
             refusal = NOTHING_ON_SALE
+        waiting = _Waiting(tap, who, item, refusal, controller.day(tap.time), controller.clock.uptime())
         if refusal == OK:
-            self._absorb(who)
-        waiting = _Waiting(tap, who, item, refusal, controller.clock.uptime())
-        if self._may_wait() and (self._is_fixed() or self._judge(waiting) == RIGHTS_SHORT):
+            self._absorb(waiting)
+        if self._may_wait() and (self._is_fixed() or self._lacks_money(waiting)):
             self._wait(waiting)
         else:
             self._decide(waiting)
 
-    def _absorb(self, who) -> None:
-        """Rights that the parent placed with the table become a GRANT at the account's first tap."""
+    def _absorb(self, waiting) -> None:
+        """Rights that the parent placed with the table become a GRANT when a tap first needs them."""
+        controller, who, meal = self._controller, waiting.who, waiting.item.meal
         if who.row.rights > 0:
-            self._controller.grant(who.account, record.MONEY, who.row.rights)
+            controller.grant(who.account, record.MONEY, who.row.rights)
+        if controller.accounts.has_benefit(who.row, waiting.day, meal):
+            controller.grant(who.account, record.benefit_bucket(waiting.day, meal), 1)
+        if meal and who.row.flags & CREDIT and self._lacks_money(waiting):
+            controller.grant(who.account, record.MEAL_CREDIT, controller.accounts.credit_total)
 
     def _is_fixed(self) -> bool:
         return bool(self._controller.settings.current.flags & FIXED_MOMENT)
@@ -84,21 +98,58 @@ class Canteen:
         """A line that knows that it is offline decides at once, if the school set it so."""
         return self._link.online or not self._controller.settings.current.flags & OFFLINE_AT_ONCE
 
+    def _flags(self, waiting) -> int:
+        """The flags of the SALE that the rights here allow: benefit, else money, else meal credit.
+
+        Those of money where nothing suffices.
+        """
+        holder, account, item = self._controller.holder, waiting.who.account, waiting.item
+        if item.meal and holder.rights(account, record.benefit_bucket(waiting.day, item.meal)) > 0:
+            return record.SALE_SINGLE | record.FROM_BENEFIT | item.meal << record.SALE_MEAL_SHIFT
+        is_short = holder.may_spend(account, record.MONEY, item.price) == RIGHTS_SHORT
+        if item.meal and is_short and holder.may_spend(account, record.MEAL_CREDIT, item.price) == OK:
+            return record.SALE_SINGLE | record.FROM_CREDIT
+        return record.SALE_SINGLE
+
     def _judge(self, waiting) -> int:
         """OK, or why this card gets nothing as things stand now."""
         if waiting.refusal != OK:
             return waiting.refusal
+        if self._flags(waiting) & record.SALE_SOURCE != record.FROM_MONEY:
+            return OK
         return self._controller.holder.may_spend(waiting.who.account, record.MONEY, waiting.item.price)
+
+    def _lacks_money(self, waiting) -> bool:
+        """Whether a card could buy if only it had more rights of money here: credit is the last resort."""
+        if waiting.refusal != OK or self._flags(waiting) & record.SALE_SOURCE == record.FROM_BENEFIT:
+            return False
+        holder = self._controller.holder
+        return holder.may_spend(waiting.who.account, record.MONEY, waiting.item.price) == RIGHTS_SHORT
 
     def _wait(self, waiting) -> None:
         self._waiting = waiting
-        if self._judge(waiting) != RIGHTS_SHORT:
-            return
+        if self._lacks_money(waiting):
+            self._ask(waiting, record.MONEY)
+
+    def _ask(self, waiting, bucket: int) -> None:
+        """Ask the parent for the rights that are missing under a bucket."""
         account = waiting.who.account
-        wanted = waiting.item.price - self._controller.holder.rights(account)
+        wanted = waiting.item.price - self._controller.holder.rights(account, bucket)
         self._number = (self._number + 1) & 0x7FFFFFFF
+        waiting.asked = bucket
         self._controller.answered_number = -1
-        self._controller.need = Need(self._number, account, record.MONEY, wanted)
+        self._controller.need = Need(self._number, account, bucket, wanted)
+
+    def _awaits_answer(self, waiting) -> bool:
+        """Whether the parent may still change the verdict; without money it is asked for meal credit."""
+        if not self._lacks_money(waiting):
+            return False
+        if self._controller.answered_number != self._number:
+            return True
+        if waiting.asked == record.MONEY and waiting.item.meal and self._judge(waiting) == RIGHTS_SHORT:
+            self._ask(waiting, record.MEAL_CREDIT)
+            return True
+        return False
 
     def _go_on(self, waiting: _Waiting) -> int:
         """Decide when the time has come; else the milliseconds that are left."""
@@ -106,8 +157,7 @@ class Canteen:
         passed = clock.uptime_elapsed(clock.uptime(), waiting.started)
         left = self._controller.settings.current.verdict_ms - passed
         if left > 0 and self._may_wait():
-            has_answer = self._controller.answered_number == self._number
-            if self._is_fixed() or (self._judge(waiting) == RIGHTS_SHORT and not has_answer):
+            if self._awaits_answer(waiting) or self._is_fixed():
                 return left
         self._drop_waiting()
         try:
@@ -134,7 +184,7 @@ class Canteen:
         who, tap, item = waiting.who, waiting.tap, waiting.item
         seq = controller.write(
             record.SALE,
-            record.SALE_SINGLE,
+            self._flags(waiting),
             account=who.account,
             amount=item.price,
             aux=record.good_aux(item.good, who.reference),

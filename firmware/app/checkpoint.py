@@ -18,6 +18,7 @@ from firmware.app.state import SIZE as STATE_SIZE
 from protocols.errors import TABLE_SHAPE, Fault
 from protocols.fields import Layout
 from protocols.ledger.holder import NONE, Counters
+from protocols.ledger.record import MEALS_A_DAY
 
 NAME = "counters"
 NEW = "counters.new"
@@ -137,8 +138,11 @@ class Checkpoint:
 class Merge:
     """Two sorted runs, an old checkpoint (or None) and what changed, into one new file."""
 
-    def __init__(self, storage, old, frozen: Overlay, state: bytes, index: PageIndex) -> None:
+    def __init__(
+        self, storage, old, frozen: Overlay, state: bytes, index: PageIndex, first_benefit: int
+    ) -> None:
         self._frozen = frozen
+        self._first_benefit = first_benefit
         self._fresh = frozen.sorted_rows()
         self._next_fresh = 0
         self._old = old
@@ -182,6 +186,8 @@ class Merge:
             self._next_fresh += 1
 
     def _write_row(self, hashed: int, raw) -> None:
+        if MEALS_A_DAY <= struct.unpack_from("<I", raw, 4)[0] < self._first_benefit:
+            return
         self._index.add(self.rows, hashed)
         self._write(raw)
         self.rows += 1

@@ -175,10 +175,12 @@ class Controller:
         The first record of a new day stands behind the CLOSE_DAY of the one before.
         Faults of the journal (full, flash) come through: nothing has happened then.
         """
-        if kind in _MONEY:
-            self.counters.check_room(account, record.MONEY if kind == record.SALE else aux)
         moment = self.clock.utc() if time is None else time
         day = self.day(moment)
+        if kind in _MONEY:
+            item = record.Record(kind, flags, day, 0, moment, account, amount, aux)
+            bucket = record.bucket_of(item) if kind == record.SALE else aux
+            self.counters.check_room(account, bucket)
         self._close_before(day, moment)
         seq = self.journal.append(kind, flags, day, moment, account, amount, aux)
         self._fold(record.Record(kind, flags, day, seq, moment, account, amount, aux))
@@ -194,7 +196,8 @@ class Controller:
         self._checkpoint_seq = self.state.next_seq
         self.state.acked = min(self.journal.acked, self.state.next_seq)
         try:
-            self.counters.begin(self.state.pack())
+            day = max(self.journal.last_day, self.state.day)
+            self.counters.begin(self.state.pack(), record.benefit_bucket(day, 0))
         except Fault as fault:
             # The journal has it all; the next checkpoint tries again.
             self.panel.fault(fault.code, fault.thing)

@@ -33,6 +33,7 @@ class CounterStore:
         # What the checkpoint on its way holds, and the state that belongs to it; None when there is none.
         self._frozen: Overlay | None = None
         self._frozen_state = b""
+        self._first_benefit = 0
         self._merge: Merge | None = None
         # The last key that was looked up in the file: a tap asks for the same one several times.
         self._found_key = None
@@ -118,13 +119,16 @@ class CounterStore:
         """Whether a checkpoint is on its way."""
         return self._frozen is not None
 
-    def begin(self, state: bytes) -> None:
+    def begin(self, state: bytes, first_benefit: int = 0) -> None:
         """Begin a checkpoint of what is known now; `state` must fold exactly the same records.
 
-        Brings one that is on its way to its end first, with its Fault if it has one.
+        Benefits whose bucket is below `first_benefit` are of days that are over:
+        nothing can be sold from them any more, and they are left out.  Brings one
+        that is on its way to its end first, with its Fault if it has one.
         """
         self.finish()
         self._frozen, self._frozen_state = self._changed, state
+        self._first_benefit = first_benefit
         self._changed, self._spare = self._spare, self._changed
         self._changed.clear()
 
@@ -140,7 +144,12 @@ class CounterStore:
         try:
             if self._merge is None:
                 self._merge = Merge(
-                    self._storage, self._file, self._frozen, self._frozen_state, self._next_index
+                    self._storage,
+                    self._file,
+                    self._frozen,
+                    self._frozen_state,
+                    self._next_index,
+                    self._first_benefit,
                 )
             if not self._merge.turn():
                 self._merge.close(self._device, self._epoch)

@@ -46,7 +46,8 @@ Manifest = namedtuple("Manifest", ("version", "rows", "size", "chunks", "root"))
 Chunk = namedtuple("Chunk", ("version", "index", "data"))
 Time = namedtuple("Time", ("utc", "day", "boot_nonce"))
 Answer = namedtuple("Answer", ("number", "account", "bucket", "total"))
-MenuItem = namedtuple("MenuItem", ("good", "from_minute", "to_minute", "price"))
+# `meal`: 1..7 for a hot meal, which benefits and meal credit may pay, else 0.
+MenuItem = namedtuple("MenuItem", ("good", "from_minute", "to_minute", "price", "meal"))
 Settings = namedtuple(
     "Settings", ("version", "zone_minutes", "repeat_ms", "verdict_ms", "passage_ms", "flags", "cap", "menu")
 )
@@ -94,7 +95,8 @@ _SETTINGS = Layout(
     ),
 )
 _MENU_ITEM = Layout(
-    "menu item", (("good", "u16"), ("from_minute", "u16"), ("to_minute", "u16"), ("price", "i32"))
+    "menu item",
+    (("good", "u16"), ("from_minute", "u16"), ("to_minute", "u16"), ("price", "i32"), ("meal", "u8")),
 )
 
 RIGHTS_MAX = (BODY_MAX - 1) // _RIGHT.size

@@ -1,11 +1,15 @@
 """The account table of a device: an open-addressing hash table in a file image.
 
-    header 32 B: magic 'KKT1' | u32 version | u32 slots (a power of two) | u32 rows | 16 B zero
+    header 32 B: magic 'KKT1' | u32 version | u32 slots (a power of two) | u32 rows | u16 base day
+                 | u32 credit total | 10 B zero
     row    20 B: card_ref 8 | u32 account | i32 rights | u16 benefit days | u8 flags | u8 class
 
 A row stands at slot (first 4 bytes of card_ref, little endian) mod slots or the
 next free one after it; account 0 is an empty slot.  `rights` is the G total
-that the parent placed on this device for the account, bucket money.  The image
+that the parent placed on this device for the account, bucket money.  With the
+flag CREDIT the parent placed the header's credit total of meal credit too.  Bit i
+of `benefit days` is the day `base day` + i, flags 4..7 are the meals 1..4: each of
+these meals on each of these days is one benefit that was placed here.  The image
 travels in chunks of 960 bytes; its root is the sha256 of the whole.
 A device looks a card up in the file itself: no object of the table's size is in RAM.
 """
@@ -20,12 +24,25 @@ from protocols.fields import Layout
 MAGIC = b"KKT1"
 CHUNK = 960
 REFERENCE = 8
+DAYS = 16
+MEALS = 4
 BLOCKED = 0x01
+CREDIT = 0x02
+_MEAL_SHIFT = 3
 
 Row = namedtuple("Row", ("reference", "account", "rights", "benefit_days", "flags", "class_number"))
 
 _HEADER = Layout(
-    "table", (("magic", "bytes4"), ("version", "u32"), ("slots", "u32"), ("rows", "u32"), ("zero", "bytes16"))
+    "table",
+    (
+        ("magic", "bytes4"),
+        ("version", "u32"),
+        ("slots", "u32"),
+        ("rows", "u32"),
+        ("base_day", "u16"),
+        ("credit_total", "u32"),
+        ("zero", "bytes10"),
+    ),
 )
 _ROW = Layout(
     "row",
@@ -43,7 +60,20 @@ _SLOTS_MIN = 16
 _WINDOW = 3
 
 
-def build(rows, version: int) -> bytes:
+def meal_flag(meal: int) -> int:
+    """The flag of a row that says that its benefits cover meal 1..4."""
+    return 1 << (_MEAL_SHIFT + meal)
+
+
+def has_benefit(row: Row, base_day: int, day: int, meal: int) -> bool:
+    """Whether the benefit of a day and a meal (1..7) was placed with this row."""
+    ahead = day - base_day
+    if not 0 <= ahead < DAYS or not 1 <= meal <= MEALS:
+        return False
+    return bool(row.benefit_days >> ahead & 1) and bool(row.flags & meal_flag(meal))
+
+
+def build(rows, version: int, base_day: int = 0, credit_total: int = 0) -> bytes:
     """The image of a table; Fault(TABLE_SHAPE) when two rows carry one card_ref or an account is 0."""
     ordered = sorted(rows, key=lambda row: row.reference)
     slots = _SLOTS_MIN
@@ -60,7 +90,7 @@ def build(rows, version: int) -> bytes:
             slot = (slot + 1) % slots
         places[slot] = row
     empty = bytes(_ROW.size)
-    image = [_HEADER.pack(MAGIC, version, slots, len(ordered), bytes(16))]
+    image = [_HEADER.pack(MAGIC, version, slots, len(ordered), base_day, credit_total, bytes(10))]
     for place in places:
         image.append(empty if place is None else _ROW.pack(*place))
     return b"".join(image)
@@ -109,7 +139,8 @@ class Table:
         file.seek(0)
         if file.readinto(header) != _HEADER.size:
             raise Fault(TABLE_SHAPE, "header", "short")
-        magic, self.version, self._slots, self.rows, _zero = _HEADER.unpack(header)
+        fields = _HEADER.unpack(header)
+        magic, self.version, self._slots, self.rows, self.base_day, self.credit_total, _zero = fields
         slots = self._slots
         if magic != MAGIC or slots < _SLOTS_MIN or slots & (slots - 1) or self.rows >= slots:
             raise Fault(TABLE_SHAPE, "header")

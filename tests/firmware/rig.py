@@ -34,21 +34,21 @@ def reference(credential):
     return card_ref(REFERENCE_KEY, credential)[: table.REFERENCE]
 
 
-def row(credential, account, rights=0, flags=0):
+def row(credential, account, rights=0, flags=0, benefit_days=0):
     """A row of the account table."""
-    return table.Row(reference(credential), account, rights, 0, flags, 0)
+    return table.Row(reference(credential), account, rights, benefit_days, flags, 0)
 
 
 def settings(version=1, flags=0, cap=100000, menu=((7, 0, 1439, 8500),), verdict_ms=400):
     """Settings of a school three hours ahead of UTC."""
-    items = tuple(messages.MenuItem(*item) for item in menu)
+    items = tuple(messages.MenuItem(*(item if len(item) == 5 else (*item, 0))) for item in menu)
     return messages.Settings(version, 180, 3000, verdict_ms, 5000, flags, cap, items)
 
 
 class Rig:
     """One controller.  `reboot()` is what a power cut leaves: flash and storage."""
 
-    def __init__(self, kind=GATE, sectors=8, rows=(), given=None):
+    def __init__(self, kind=GATE, sectors=8, rows=(), given=None, base_day=0, credit_total=0):
         self.kind = kind
         self.flash = Nor(sectors)
         self.storage = RamStorage()
@@ -58,7 +58,7 @@ class Rig:
         self.boots = 0
         self.device = DEVICE
         if rows:
-            self.storage.files["accounts"] = table.build(rows, 1)
+            self.storage.files["accounts"] = table.build(rows, 1, base_day, credit_total)
         if given is not None:
             self.keep_settings(given)
         self.reboot()

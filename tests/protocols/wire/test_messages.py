@@ -17,7 +17,7 @@ EXAMPLES = {
     "time": messages.Time(1788220800, 20697, NONCE),
     "answer": messages.Answer(1, 77, 0, 8500),
     "settings": messages.Settings(
-        4, 180, 3000, 400, 5000, 3, 100000, (messages.MenuItem(1, 480, 659, 8500),)
+        4, 180, 3000, 400, 5000, 3, 100000, (messages.MenuItem(1, 480, 659, 8500, 1),)
     ),
     "ack": messages.Ack(17, bytes(range(12))),
     "lock": 71,
@@ -73,4 +73,4 @@ def test_counts_beyond_the_limit_are_refused():
 
 def test_full_messages_fit():
     assert len(pack("rights", [messages.Right(1, 0, 1)] * messages.RIGHTS_MAX)) <= messages.BODY_MAX
-    assert messages.MENU_MAX >= 90
+    assert messages.MENU_MAX >= 80

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 
 from protocols import errors
 from protocols.wire import table
@@ -75,3 +76,26 @@ def test_full_probe_ends():
             image[offset : offset + 8] = filler.reference
             image[offset + 8] = 1
     assert table.Table(io.BytesIO(bytes(image))).find(b"ZZZZZZZZ") is None
+
+
+def test_image_matches_the_vector():
+    with open("protocols/vectors/table.json") as file:
+        vector = json.load(file)
+    rows = [
+        table.Row(bytes.fromhex(reference), *values)
+        for reference, values in zip(vector["references"], vector["rows"])
+    ]
+    image = table.build(rows, vector["version"], vector["base_day"], vector["credit_total"])
+    assert image == bytes.fromhex(vector["image"])
+    found = table.Table(io.BytesIO(image))
+    assert (found.base_day, found.credit_total) == (vector["base_day"], vector["credit_total"])
+
+
+def test_benefits_are_days_times_meals():
+    flags = table.CREDIT | table.meal_flag(1) | table.meal_flag(4)
+    row = table.Row(reference(1), 7, 0, 0x8005, flags, 0)
+    covered = [
+        (day, meal) for day in range(95, 120) for meal in range(8) if table.has_benefit(row, 100, day, meal)
+    ]
+    assert covered == [(100, 1), (100, 4), (102, 1), (102, 4), (115, 1), (115, 4)]
+    assert not table.has_benefit(table.Row(reference(1), 7, 0, 0x8005, table.CREDIT, 0), 100, 100, 1)
