@@ -18,7 +18,10 @@ from sqlalchemy.exc import DBAPIError
 ROWS_AT_ONCE = 50
 
 Rows = Sequence[tuple[Any, ...]]
+Question = tuple[str, tuple[Any, ...]]
+"""A statement with `?` places and its values."""
 
+_TOGETHER = "statements go out together"
 _FEW = 4  # up to here a prepared INSERT is quicker than the three steps of a COPY
 
 
@@ -42,13 +45,31 @@ def run(conn: Connection, statement: str, values: tuple[Any, ...] = ()) -> int:
 
 def run_many(conn: Connection, statement: str, rows: Rows) -> None:
     """Run a statement for each tuple: prepared once, no dictionaries on the hot path."""
-    if rows:
-        conn.exec_driver_sql(driver_sql(conn, statement), list(rows))
+    if not rows:
+        return
+    if conn.info.get(_TOGETHER, False):
+        driver: Any = conn.connection.driver_connection
+        for row in rows:
+            driver.execute(driver_sql(conn, statement), row)
+        return
+    conn.exec_driver_sql(driver_sql(conn, statement), list(rows))
 
 
 def select(conn: Connection, statement: str, values: tuple[Any, ...] = ()) -> Sequence[Any]:
     """The rows of a statement; a list of numbers or texts stands for `IN ?`, of any length."""
     return conn.exec_driver_sql(driver_sql(conn, statement), _driver_values(conn, values)).all()
+
+
+def answers(conn: Connection, *questions: Question) -> list[list[tuple[Any, ...]]]:
+    """The rows of several statements, with values as for select(); PostgreSQL is asked once for all.
+
+    In the order given, so that what stands behind a lock is read under it.
+    """
+    if conn.dialect.name != "postgresql":
+        return [[tuple(row) for row in select(conn, *question)] for question in questions]
+    with _at_once(conn) as driver:
+        cursors = [driver.execute(driver_sql(conn, statement), values) for statement, values in questions]
+    return [cursor.fetchall() for cursor in cursors]
 
 
 def insert_rows(conn: Connection, table: Table, rows: Rows, columns: Sequence[str] | None = None) -> None:
@@ -77,13 +98,11 @@ def merge_rows(conn: Connection, table: Table, rows: Rows, keys: Sequence[str], 
 def _insert(conn: Connection, head: str, rows: Rows, tail: str) -> None:
     """Many rows in each statement: on both databases that halves the cost of a row."""
     one = "(" + ", ".join("?" * len(rows[0])) + ")"
-    whole = len(rows) - len(rows) % ROWS_AT_ONCE
+    size = len(rows) if conn.info.get(_TOGETHER, False) else ROWS_AT_ONCE
+    whole = len(rows) - len(rows) % size
     if whole:
-        many = ", ".join([one] * ROWS_AT_ONCE)
-        parts = [
-            tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE]))
-            for start in range(0, whole, ROWS_AT_ONCE)
-        ]
+        many = ", ".join([one] * size)
+        parts = [tuple(chain.from_iterable(rows[start : start + size])) for start in range(0, whole, size)]
         run_many(conn, f"{head} {many}{tail}", parts)
     run_many(conn, f"{head} {one}{tail}", rows[whole:])
 
@@ -97,11 +116,22 @@ def together(conn: Connection, row_count: int) -> Iterator[None]:
     if conn.dialect.name != "postgresql" or row_count > _FEW:
         yield
         return
+    with _at_once(conn):
+        conn.info[_TOGETHER] = True
+        try:
+            yield
+        finally:
+            del conn.info[_TOGETHER]
+
+
+@contextmanager
+def _at_once(conn: Connection) -> Iterator[Any]:
+    """The driver of a PostgreSQL connection, while what it is told goes out together."""
     driver: Any = conn.connection.driver_connection
     base = conn.dialect.dbapi.Error  # type: ignore[union-attr]
     try:
         with driver.pipeline():
-            yield
+            yield driver
     except base as error:
         raise DBAPIError.instance("pipeline", None, error, base, dialect=conn.dialect) from error
 

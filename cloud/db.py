@@ -34,6 +34,7 @@ from cloud.store import engine as engine
 from cloud.store import lock_school as lock_school
 from cloud.store import reading as reading
 from cloud.store import snapshot as snapshot
+from cloud.store import turn as turn
 
 metadata = MetaData()
 

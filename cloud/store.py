@@ -1,6 +1,6 @@
 """How a connection to the store is opened, the same for every process.
 
-Promises: a commit that returned is on the disk; a writer on SQLite takes the
+Promises: when begin() returns, its commit is on the disk; a writer on SQLite takes the
 write lock at its start, so that what it read stays true; a login of PostgreSQL
 that may do the cloud's work and no more.  Its names are used through
 cloud/db.py, where the tables are.
@@ -34,6 +34,9 @@ def engine(url: str) -> Engine:
     return made
 
 
+_TURN = "turn of a school"
+# A transaction that writes and nothing else: its commit waits until the disk has all that was written before.
+_ON_THE_DISK = "SELECT pg_logical_emit_message(true, 'klasskart', '')"
 _SCHOOL_LOCKS = 0x4B4B << 32  # with a school's number below: far from the lock of the migrations
 _BUSY_MS, _TURN_MS = 20_000, 2
 # recursive_triggers: without it INSERT OR REPLACE deletes a row past the append-only triggers.
@@ -84,7 +87,11 @@ def _took_the_turn(driver: Any) -> bool:
 def begin(made: Engine) -> Iterator[Connection]:
     """A connection in a transaction that may write; commits at the end, rolls back on an exception."""
     with made.connect().execution_options(writing=True) as connection, connection.begin():
+        connection.info.pop(_TURN, None)
         yield connection
+        if connection.info.pop(_TURN, False):
+            # The school's turn ends with the first of the two, the disk is waited for in the second.
+            connection.execution_options(no_parameters=True).exec_driver_sql(f"COMMIT; {_ON_THE_DISK}")
 
 
 @contextmanager
@@ -111,10 +118,22 @@ def lock_school(connection: Connection, school_id: int) -> None:
 
     SQLite has one writer anyway.  On PostgreSQL those who wait stand in a queue
     of its lock manager: a lock of the school's row would be written to the row
-    each time, and wakes everybody who waits for it.
+    each time, and wakes everybody who waits for it.  In a transaction of
+    begin() the turn is over before the disk has the commit; begin() returns when it has.
     """
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_SCHOOL_LOCKS | school_id,))
+    for statement, values in turn(connection, school_id):
+        connection.exec_driver_sql(statement.replace("?", "%s"), values)
+
+
+def turn(connection: Connection, school_id: int) -> list[tuple[str, tuple[int]]]:
+    """lock_school() as a question of bulk.answers(), for who asks it with others; none on SQLite."""
+    if connection.dialect.name != "postgresql":
+        return []
+    statement = "SELECT pg_advisory_xact_lock(?)"
+    if connection.get_execution_options().get("writing", False):
+        connection.info[_TURN] = True
+        statement += ", set_config('synchronous_commit', 'off', true)"
+    return [(statement, (_SCHOOL_LOCKS | school_id,))]
 
 
 CACHES = ("balance", "books_head", "pending_balance", "spending_right")

@@ -9,13 +9,12 @@ the same transaction.  Hundreds of entries cost the same few statements as one.
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from cloud.accounting import chain, store
-from cloud.db import lock_school
 from protocols.errors import EMPTY_ENTRY, KEY_REUSED, OK, UNBALANCED
 from protocols.ids import hex8
 
@@ -82,9 +81,8 @@ def post(conn: Connection, school_id: int, entries: Sequence[Entry], now: int) -
         return []
     # Accounts never change, so they are looked up before the others have to wait.
     ids = store.account_ids(conn, school_id, {code for each in entries for code, _amount in each.postings})
-    lock_school(conn, school_id)
-    known = _known_contents(conn, school_id, entries)
-    head = store.head(conn, school_id)
+    by_key, head = store.take_turn(conn, school_id, [entry.external_key for entry in entries])
+    known = _known_contents(conn, school_id, by_key)
     next_id = head.entry_count + 1
     results: list[PostResult] = []
     fresh: list[tuple[int, Entry]] = []
@@ -123,10 +121,9 @@ def _shape_refusal(entry: Entry) -> int:
 
 
 def _known_contents(
-    conn: Connection, school_id: int, entries: Sequence[Entry]
+    conn: Connection, school_id: int, by_key: Mapping[str, int]
 ) -> dict[str, tuple[int, Entry]]:
     """external_key to (entry_id, what stands in the books), of those that are there."""
-    by_key = store.entries_by_key(conn, school_id, [entry.external_key for entry in entries])
     if not by_key:
         return {}
     rows = store.contents(conn, school_id, by_key.values())

@@ -12,11 +12,19 @@ from sqlalchemy import Connection
 from cloud import bulk, db
 from cloud.accounting.chain import Head, genesis
 
+_BY_KEY = "SELECT external_key, entry_id FROM entry WHERE school_id = ? AND external_key IN ?"
+_HEAD = "SELECT entry_count, hash FROM books_head WHERE school_id = ?"
+
 
 def entries_by_key(conn: Connection, school_id: int, keys: Sequence[str]) -> dict[str, int]:
     """external_key to entry_id, of those keys that are in the books."""
-    statement = "SELECT external_key, entry_id FROM entry WHERE school_id = ? AND external_key IN ?"
-    return {row[0]: row[1] for row in bulk.select(conn, statement, (school_id, keys))}
+    return {row[0]: row[1] for row in bulk.select(conn, _BY_KEY, (school_id, keys))}
+
+
+def take_turn(conn: Connection, school_id: int, keys: Sequence[str]) -> tuple[dict[str, int], Head]:
+    """Lock the school; under the lock, which of these keys are there, and where the chain stands."""
+    found = bulk.answers(conn, *db.turn(conn, school_id), (_BY_KEY, (school_id, keys)), (_HEAD, (school_id,)))
+    return {row[0]: row[1] for row in found[-2]}, _head(school_id, found[-1])
 
 
 def contents(conn: Connection, school_id: int, entry_ids: Iterable[int]) -> dict[int, tuple[Any, list[Any]]]:
@@ -38,8 +46,10 @@ def contents(conn: Connection, school_id: int, entry_ids: Iterable[int]) -> dict
 
 def head(conn: Connection, school_id: int) -> Head:
     """Where the chain of entries stands."""
-    statement = "SELECT entry_count, hash FROM books_head WHERE school_id = ?"
-    rows = bulk.select(conn, statement, (school_id,))
+    return _head(school_id, bulk.select(conn, _HEAD, (school_id,)))
+
+
+def _head(school_id: int, rows: Sequence[Any]) -> Head:
     return Head(rows[0][0], bytes(rows[0][1])) if rows else Head(0, genesis(school_id))
 
 
