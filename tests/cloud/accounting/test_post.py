@@ -184,7 +184,7 @@ def refusals_are_not_kept(monkeypatch) -> None:
 def test_model_catches_a_seeded_bug(store_sqlite: Engine, monkeypatch, seed) -> None:
     seed(monkeypatch)
     with pytest.raises(Exception):  # noqa: B017 - whatever shows first: an assertion or a constraint
-        run_books(store_sqlite, 30, (Phase.generate,))
+        run_books(store_sqlite, 150, (Phase.generate,))
 
 
 def test_hundreds_of_entries_in_few_statements(store: Engine) -> None:
