@@ -76,6 +76,14 @@ BAD_CREDENTIAL = 101
 BAD_MONEY = 102
 BAD_ID = 103
 
+# The card in the field.
+CARD_GONE = 110
+CARD_ANSWER = 111
+CARD_REFUSES = 112
+CARD_NOT_GENUINE = 113
+CARD_REPLAYED = 114
+CARD_KIND = 115
+
 NAMES = {
     OK: "ok",
     DEVICE_LOCKED: "device_locked",
@@ -130,6 +138,12 @@ NAMES = {
     BAD_CREDENTIAL: "bad_credential",
     BAD_MONEY: "bad_money",
     BAD_ID: "bad_id",
+    CARD_GONE: "card_gone",
+    CARD_ANSWER: "card_answer",
+    CARD_REFUSES: "card_refuses",
+    CARD_NOT_GENUINE: "card_not_genuine",
+    CARD_REPLAYED: "card_replayed",
+    CARD_KIND: "card_kind",
 }
 
 
