@@ -235,17 +235,21 @@ def read_registry(conn: Connection, vault: Vault, school_id: int) -> int:
 
 def _add_again(conn: Connection, line: registry.Enrolment) -> None:
     place = line.school_id, line.device_id
-    if not store.has_device(conn, *place):
+    present = store.present_epoch(conn, *place)
+    if not present:
         label = line.label
         while label in store.labels(conn, line.school_id):
             label += "'"
         store.add_device(conn, *place, label, line.kind)
     sealed, head_mac = bytes.fromhex(line.key_sealed), bytes.fromhex(line.head_mac)
     store.add_epoch(conn, *place, line.epoch, sealed, head_mac, line.broker_hash, line.incarnation)
-    for earlier in store.epochs_in(conn, *place, ("open",)):
-        if earlier.epoch < line.epoch:
-            store.set_epoch_status(conn, *place, earlier.epoch, "lost", WIRE_EPOCH)
-    store.begin_epoch(conn, *place, line.epoch)
+    # A database that was set back may have opened a later epoch before anybody knew that it was.
+    newest = max(present, line.epoch)
+    for one in store.epochs_in(conn, *place, ("open",)):
+        if one.epoch < newest:
+            store.set_epoch_status(conn, *place, one.epoch, "lost", WIRE_EPOCH)
+    if newest == line.epoch:
+        store.begin_epoch(conn, *place, line.epoch)
 
 
 def _device(conn: Connection, school_id: int, label: str) -> Any:

@@ -80,10 +80,11 @@ def device_by_label(conn: Connection, school_id: int, label: str) -> Any:
     return rows[0] if rows else None
 
 
-def has_device(conn: Connection, school_id: int, device_id: int) -> bool:
-    """Whether the school has this device."""
-    statement = "SELECT 1 FROM device WHERE school_id = ? AND device_id = ?"
-    return bool(bulk.select(conn, statement, (school_id, device_id)))
+def present_epoch(conn: Connection, school_id: int, device_id: int) -> int:
+    """The epoch in which a device is now; 0 when the school has no such device."""
+    statement = "SELECT epoch FROM device WHERE school_id = ? AND device_id = ?"
+    rows = bulk.select(conn, statement, (school_id, device_id))
+    return int(rows[0][0]) if rows else 0
 
 
 def rights_of(conn: Connection, school_id: int, device_id: int, epoch: int, bucket: int) -> Sequence[Any]:

@@ -165,7 +165,7 @@ class Batch:
             if not hello.locked:
                 self.post.lock(device, device.lock_reason or WIRE_EPOCH)
             return
-        self._keep_versions(device, hello)
+        self._keep_versions(device)
         self.post.time(device, hello.boot_nonce)
         if hello.settings_version < device.settings_wanted:
             self.send_settings(device)
@@ -174,10 +174,10 @@ class Batch:
         if untold and not device.in_recovery:
             self._tell_again(device, [(row[0], row[1], row[2]) for row in untold])
 
-    def _keep_versions(self, device: Device, hello: messages.Hello) -> None:
+    def _keep_versions(self, device: Device) -> None:
         """A restored cloud has forgotten versions that devices have applied: the next ones must be higher."""
         if device.in_recovery:
-            store.raise_versions(self._conn, device.school_id, hello.table_version, hello.settings_version)
+            store.raise_versions(self._conn, device.school_id, device.table_version, device.settings_version)
 
     def _tell_again(self, device: Device, rows: list[tuple[int, int, int]]) -> None:
         """Grants that the device has not journaled, unless a restore has left more out than a purse holds."""
@@ -266,6 +266,7 @@ class Batch:
         judged: dict[int, Judged] = {school_id: Judged() for school_id in sorted(prices)}
         for device, raw in news:
             replay.judge(device, raw, judged[device.school_id])
+            self._keep_versions(device)
         for school_id, found in judged.items():
             self._write(school_id, found)
             self.record_count += len(found.rows)

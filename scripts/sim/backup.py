@@ -21,10 +21,12 @@ _KEPT = 4
 
 
 class Backup(NamedTuple):
-    """The database of one evening, and the archive's files as they were then."""
+    """The database of one evening, the archive's files as they were then, and what the office had done."""
 
     image: bytes
     archive: dict[str, bytes]
+    bank_read: int
+    menus_read: int
 
 
 class Backups:
@@ -43,7 +45,8 @@ class Backups:
         with db.reading(cloud.engine) as conn:
             image = driver(conn).serialize()
         files = {path.name: path.read_bytes() for path in cloud.archive.folder.glob("*.kka")}
-        self._kept = [*self._kept[-_KEPT + 1 :], Backup(image, files)]
+        backup = Backup(image, files, cloud.bank_read, cloud.menus_read)
+        self._kept = [*self._kept[-_KEPT + 1 :], backup]
 
     def restore(self, place: int, *, announced: bool, head_lost: bool, whole_machine: bool) -> bool:
         """Put one of the kept backups in place of the database; False when there is none."""
@@ -69,6 +72,7 @@ class Backups:
         self._kept = self._kept[: place % len(self._kept) + 1]
         self.restores += 1
         cloud.bank_is_late = True
+        cloud.bank_read, cloud.menus_read = backup.bank_read, backup.menus_read
         cloud.start(announced=announced)
         self._sim.heap.after(4_000, self.office_again)
         return True

@@ -251,8 +251,8 @@ class Cloud(Office):
         if self.bank_is_late:
             self.import_bank()
         late, self.late_lines = self.late_lines, []
-        for line in late:
-            self.top_up(line)
+        if late:
+            self.top_up_file(late)
         self.work_soon()
 
     @property

@@ -218,14 +218,17 @@ def balances_are_true(sim: Simulation) -> Iterator[Finding]:
     with db.reading(sim.cloud.engine) as conn:
         purses = accounting.balances_of_kind(conn, sim.cloud.school, accounting.PURSES)
         others = accounting.balances_of_kind(conn, sim.cloud.school, "suspense:")
+    unpaid = sim.suspects.unpaid_minor()
     for pupil in sim.town.pupils:
         account = pupil.account
         have = purses.get(accounting.purse(account), 0)
-        true = sim.town.balance(account) + sim.suspects.unpaid_minor(account) - released.get(account, 0)
+        true = sim.town.balance(account) + unpaid.get(account, 0) - released.get(account, 0)
         if have != true:
             unexplained += abs(have - true)
             yield "I7", f"account {account:08x}: the cloud says {have}, in truth {true}"
     for code, amount in others.items():
+        if amount and code == "suspense:rule" and sim.backups.restores:
+            amount -= sim.suspects.unpriced_minor()
         if amount and sim.hostile is None and not sim.suspects.suspended:
             unexplained += abs(amount)
             yield "I7", f"{amount} in {code}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from cloud import bulk, db
+from cloud import bulk, csv_file, db
 from cloud.accounting import service as accounting
 from cloud.cards import service as cards
 from cloud.devices import service as devices
@@ -19,6 +19,7 @@ from cloud.keys import Vault
 from cloud.meals import service as meals
 from firmware.hal.board import Provision
 from protocols.card import credential
+from protocols.money import text_from_minor
 from scripts.sim.heap import Heap
 from scripts.sim.town import Deposit, Town
 
@@ -29,6 +30,8 @@ MENU = (
     (3, "Полдник", "snack", 900, 1019, 5_500),
 )
 ZONE = "Europe/Moscow"
+# A file of the bank begins so many lines before the first that is new.
+_KNOWN_LINES = 40
 
 
 class Office:
@@ -40,9 +43,14 @@ class Office:
     school: int
     down: bool
     bank_is_late: bool
+    complain: Any
     _town: Town
     _chance: Random
     _menus: list[list[meals.Item]]
+    bank_read = 0
+    """Lines of the bank's account that the database has seen in its files, from the first without a gap."""
+    menus_read = 0
+    """Menus, likewise."""
 
     def work_soon(self) -> None:
         """Ingest looks for work that was left for it."""
@@ -105,17 +113,20 @@ class Office:
                 )
                 for item in meals.menu(conn, self.school)
             ]
+            if self.menus_read == len(self._menus):
+                self.menus_read += 1
             self._menus.append(items)
             meals.set_menu(conn, self.school, items)
             devices.publish_settings(conn, self.school, self.heap.wall_s)
         self.work_soon()
 
     def publish_old_prices(self) -> None:
-        """Every menu that was ever in force, in its order: a restored cloud has forgotten some."""
+        """Every menu that a restored cloud has forgotten, in its order."""
         with db.begin(self.engine) as conn:
-            for items in self._menus:
+            for items in self._menus[self.menus_read :]:
                 meals.set_menu(conn, self.school, items)
                 devices.publish_settings(conn, self.school, self.heap.wall_s)
+        self.menus_read = len(self._menus)
         self.work_soon()
 
     def give_second_card(self, account: int, card: str) -> None:
@@ -182,10 +193,32 @@ class Office:
             )
         self.work_soon()
 
+    def top_up_file(self, lines: list[Deposit]) -> None:
+        """A file of the bank comes in: lines that are known change nothing."""
+        numbers = {pupil.account: pupil.external_id for pupil in self._town.pupils}
+        rows = [
+            csv_file.Row(
+                place,
+                {
+                    "student_id": numbers[line.account],
+                    "amount_rub": text_from_minor(line.amount_minor),
+                    "bank_ref": line.reference,
+                },
+            )
+            for place, line in enumerate(lines, 2)
+        ]
+        with db.begin(self.engine) as conn:
+            table = csv_file.Table("topups.csv", rows, [])
+            applied = accounting.import_topups(conn, self.school, table, self.heap.wall_s)
+        for problem in applied.problems:
+            self.complain("I7", f"a line of the bank was not taken: {problem.reason}")
+        self.work_soon()
+
     def import_bank(self) -> None:
-        """The bank's whole file comes again: lines that are known change nothing."""
-        for line in self._town.bank:
-            self.top_up(line)
+        """What the bank says about the time since its last file, and a little of what came before."""
+        bank = self._town.bank
+        self.top_up_file(bank[max(0, self.bank_read - _KNOWN_LINES) :])
+        self.bank_read = len(bank)
         self.bank_is_late = False
 
 

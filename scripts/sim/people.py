@@ -20,8 +20,17 @@ if TYPE_CHECKING:
 _SESSIONS = (482, 600, 691, 780, 839, 905)
 _ZONE_S = 3 * 3600
 _SESSION_MS = 60_000
+# From one person to the next at a terminal: in a rush, at a quiet time, and while it takes no card.
+_RUSH_MS = (40, 400)
 _TAP_MS = (100, 1_300)
-_TOPUP_MS = (100, 900)
+_CLOSED_MS = (1_500, 4_000)
+_BUSY_MS = (150, 500)
+_TOPUP_MS = (800, 4_000)
+_LINES_MAX = 4
+# Within it a second tap at the same terminal is a repeated one; only some people do that.
+_REPEATED_MS = 3_300
+# Whose purse holds less than the cheapest meal mostly stays away, and pays in soon.
+_POOR_MINOR = 5_500
 
 
 class People:
@@ -32,10 +41,13 @@ class People:
         self._chance = chance
         self._last: Pupil | None = None
         self._of_till: dict[int, list[Pupil]] = {}
+        self._tapped: dict[tuple[int, int], int] = {}
+        """(serial number of a terminal, account) to when it last tapped there."""
+        self._is_rush = True
 
     def amount(self) -> int:
         """What a parent pays in, minor units."""
-        return self._chance.choice((10_000, 30_000, 50_000, 50_000, 80_000, 150_000))
+        return self._chance.choice((10_000, 30_000, 50_000, 80_000, 150_000, 250_000))
 
     def number(self) -> int:
         """Of a new card."""
@@ -70,12 +82,13 @@ class People:
             days=days, minutes=(ahead or _SESSIONS)[0]
         )
         heap.skip(int(start.timestamp()) - _ZONE_S - now)
+        self._is_rush = bool(self._chance.randrange(3))
         heap.after(_SESSION_MS, self._next_session)
 
     def _evening(self) -> None:
-        """The day is over: new tables, and at times the bank's whole file once more."""
+        """The day is over: the bank's file, and new tables."""
         sim = self._sim
-        if not self._chance.randrange(4) and not sim.cloud.down:
+        if not sim.cloud.down:
             sim.cloud.import_bank()
         sim.cloud.publish_tables()
         sim.backups.take()
@@ -94,26 +107,39 @@ class People:
             self._of_till.setdefault(homes[pupil.account], []).append(pupil)
 
     def _pupil(self, terminal: Terminal) -> Pupil:
-        pupils = self._sim.town.pupils
-        if self._chance.randrange(4):
-            pupils = self._of_till.get(terminal.device, pupils)
-        if self._last is not None and not self._chance.randrange(8):
+        chance, town = self._chance, self._sim.town
+        if self._last is not None and not chance.randrange(12):
             return self._last
-        # A few come often, most seldom.
-        pupil = pupils[min(self._chance.randrange(len(pupils)), self._chance.randrange(len(pupils)))]
+        home = self._of_till.get(terminal.device, town.pupils)
+        for _ in range(6):
+            pupil = chance.choice(home if chance.randrange(4) else town.pupils)
+            is_poor = town.balance(pupil.account) < _POOR_MINOR and chance.randrange(8)
+            tapped = self._tapped.get((terminal.serial, pupil.account), -_REPEATED_MS)
+            if not is_poor and self._sim.heap.run_ms - tapped >= _REPEATED_MS:
+                break
         self._last = pupil
         return pupil
 
     def _tap(self, terminal: Terminal) -> None:
+        sim, chance = self._sim, self._chance
         if terminal.is_gone:
             return
-        self._sim.heap.after(self._chance.randrange(*_TAP_MS), self._tap, terminal)
-        if terminal.runs and terminal.takes_cards and not self._sim.is_healing:
-            pupil = self._pupil(terminal)
-            card = pupil.card if self._chance.randrange(60) else self._sim.town.stranger
-            if not self._chance.randrange(4):
-                card = self._sim.town.second_cards.get(pupil.account, card)
-            self.tap(terminal, card)
+        if sim.is_healing or not terminal.runs or not terminal.takes_cards or terminal.controller.locked:
+            # Now and then somebody tries all the same.
+            gap = _CLOSED_MS
+        elif terminal.reader.waiting:
+            gap = _BUSY_MS
+        else:
+            gap = _RUSH_MS if self._is_rush else _TAP_MS
+        sim.heap.after(chance.randrange(*gap), self._tap, terminal)
+        if gap == _BUSY_MS or sim.is_healing or not terminal.runs or not terminal.takes_cards:
+            return
+        pupil = self._pupil(terminal)
+        self._tapped[terminal.serial, pupil.account] = sim.heap.run_ms
+        card = pupil.card if chance.randrange(60) else sim.town.stranger
+        if not chance.randrange(4):
+            card = sim.town.second_cards.get(pupil.account, card)
+        self.tap(terminal, card)
 
     def tap(self, terminal: Terminal, card: str) -> None:
         """A card is held to a terminal; at a gate most people also walk through."""
@@ -135,10 +161,24 @@ class People:
         sim.heap.after(self._chance.randrange(*_TOPUP_MS), self._pay)
         if sim.is_healing:
             return
-        line = sim.town.deposit(self._chance.choice(sim.town.pupils).account, self.amount())
-        if not sim.cloud.down:
-            sim.cloud.top_up(line)
-            if not self._chance.randrange(10):
-                sim.cloud.top_up(line)
-        else:
-            sim.cloud.late_lines.append(line)
+        lines = [sim.town.deposit(self._payer().account, self.amount()) for _ in range(self._lines())]
+        if sim.cloud.down:
+            sim.cloud.late_lines += lines
+            return
+        for _ in range(1 if self._chance.randrange(10) else 2):
+            if len(lines) == 1:
+                sim.cloud.top_up(lines[0])
+            else:
+                sim.cloud.top_up_file(lines)
+
+    def _lines(self) -> int:
+        return self._chance.randrange(1, _LINES_MAX + 1)
+
+    def _payer(self) -> Pupil:
+        """Mostly the parents of somebody whose purse is nearly empty."""
+        town = self._sim.town
+        for _ in range(8):
+            pupil = self._chance.choice(town.pupils)
+            if town.balance(pupil.account) < 3 * _POOR_MINOR:
+                break
+        return pupil

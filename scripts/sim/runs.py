@@ -58,7 +58,7 @@ def hunt(name: str, seeds: int = MUTANT_SEEDS, steps: int = MUTANT_STEPS) -> Out
     ready = faults.ready()
     hints = [hint for hint in mutants()[name].hints if hint in ready]
     for number, pair in enumerate((first, second) for first in hints for second in hints):
-        outcome = run(pairs_options([pair], seed=number + 1), name)
+        outcome = run(pairs_options([pair] * 3, seed=number + 1), name)
         if outcome.failed:
             return outcome
     for seed in range(1, seeds + 1):

@@ -18,7 +18,7 @@ from protocols.ledger import record
 from scripts.sim import invariants
 from scripts.sim.backup import Backups
 from scripts.sim.cloud import Cloud
-from scripts.sim.faults import PLANNED_WINDOW, Strike, fault_by_name, plan_of
+from scripts.sim.faults import GAP_STEPS, PLANNED_WINDOW, Strike, fault_by_name, plan_of
 from scripts.sim.heap import Heap
 from scripts.sim.hostile import HostileTill
 from scripts.sim.network import Network
@@ -46,6 +46,7 @@ class Options(NamedTuple):
     plan: tuple[Strike, ...] | None = None
     sectors: int = 24
     heal_every: int = _HEAL_EVERY
+    fault_gap: int = GAP_STEPS
 
 
 class Violation(NamedTuple):

@@ -7,8 +7,10 @@ one by one as destroyed.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from protocols.errors import NOT_IN_MENU
 from protocols.ledger import record
 from scripts.sim.terminal import Terminal
 
@@ -164,11 +166,18 @@ class Suspects:
         key = terminal.provision.device, terminal.provision.epoch
         return {bytes(row[0]) for row in self._sim.cloud.select(statement, key)}
 
-    def unpaid_minor(self, account: int) -> int:
-        """What the true sales of an account add up to that its purse has not paid."""
-        total = 0
+    def unpaid_minor(self) -> dict[int, int]:
+        """Account to what its true sales add up to that its purse has not paid."""
+        total: defaultdict[int, int] = defaultdict(int)
         for _name, raw in self.destroyed + self.suspended:
             item = record.unpack(raw)
-            if item.account == account:
-                total += item.amount if item.type == record.SALE else -item.amount
+            total[item.account] += item.amount if item.type == record.SALE else -item.amount
         return total
+
+    def unpriced_minor(self) -> int:
+        """True sales at a price that a restore forgot until the office said it again: the purse has paid,
+        the caterer waits for a person."""
+        statement = "SELECT device_id, raw FROM record WHERE type = ? AND refusal = ?"
+        rows = self._sim.cloud.select(statement, (record.SALE, NOT_IN_MENU))
+        true = {(terminal.device, raw) for terminal in self._sim.terminals for raw in terminal.journal}
+        return sum(record.unpack(raw).amount for device, raw in rows if (device, bytes(raw)) in true)

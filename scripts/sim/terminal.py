@@ -205,7 +205,10 @@ class Terminal:
         self.wake(_QUIET_MS if wait >= 1000 and self._is_quiet() else max(1, wait))
 
     def _watch_table(self) -> None:
-        """An older table never comes back while a newer one is in force."""
+        """An older table never comes back while a newer one is in force; without its journal a board knows
+        neither, and takes no card."""
+        if not self.controller.readable:
+            return
         version = self.controller.accounts.version
         if 0 < version < self._table_version:
             self.complain("I5", f"{self.name} went back to table {version} from {self._table_version}")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 PLANNED_WINDOW = 160
 """Steps within which two faults make a pair."""
 
-_GAP_STEPS = (15, 150)
+GAP_STEPS = 82
+"""Steps between two faults of a plan, on the average, when nothing else is said."""
 
 
 class Strike(NamedTuple):
@@ -84,10 +85,12 @@ def ready() -> tuple[str, ...]:
 
 
 def plan_of(options: Options, chance: Random) -> tuple[Strike, ...]:
-    """Faults at random steps, kinds evenly."""
+    """Faults at random steps, kinds evenly; the gaps are between a fifth and nine fifths of their mean."""
+    least = max(1, options.fault_gap // 5)
+    gaps = least, max(least + 1, 2 * options.fault_gap - least)
     plan = []
-    step = chance.randrange(*_GAP_STEPS)
+    step = chance.randrange(*gaps)
     while options.faults and step < options.steps:
         plan.append(Strike(step, chance.choice(options.faults), chance.getrandbits(32)))
-        step += chance.randrange(*_GAP_STEPS)
+        step += chance.randrange(*gaps)
     return tuple(plan)

@@ -62,8 +62,7 @@ def bank_file_again(sim: Simulation, chance: Random) -> bool:
     if sim.cloud.down:
         sim.cloud.late_lines += sim.town.bank[-60:]
         return True
-    for line in sim.town.bank[-60:]:
-        sim.cloud.top_up(line)
+    sim.cloud.top_up_file(sim.town.bank[-60:])
     return True
 
 

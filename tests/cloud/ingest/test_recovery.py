@@ -232,6 +232,23 @@ def test_device_enrolled_after_the_backup_is_known(world: World) -> None:
     assert (world.other.device, "lost") in rows
 
 
+def test_epoch_that_was_forgotten_takes_no_later_one_back(world: World) -> None:
+    kept = backup(world)
+    with db.begin(world.engine) as conn:
+        devices.new_epoch(conn, world.vault, world.school, "line-2", NOON)
+    set_back(world, kept)
+    with db.begin(world.engine) as conn:
+        # The office goes on before anybody knows that the database was set back.
+        devices.new_epoch(conn, world.vault, world.school, "line-2", NOON)
+    world.ingest.recover(world.school, "a person said so")
+    statement = "SELECT device_id, epoch, status FROM device_epoch WHERE school_id = ? ORDER BY epoch"
+    epochs = world.rows(statement)
+    of_line = [row[1:] for row in epochs if row[0] == world.other.device]
+    assert of_line == [(1, "lost"), (2, "lost"), (3, "open")]
+    present = world.rows("SELECT device_id, epoch FROM device WHERE school_id = ?")
+    assert (world.other.device, 3) in present
+
+
 def test_bank_file_can_come_again(world: World) -> None:
     account = world.of_line(world.line)[0]
     kept = backup(world)
@@ -260,3 +277,14 @@ def test_unfinished_recovery_goes_on(world: World, monkeypatch) -> None:
     assert world.balances(CATERER) == [0]
     world.handle(world.gate.hello())
     assert world.balances(CATERER) == [PRICE]
+
+
+def test_versions_of_the_archive_are_not_given_out_again(world: World) -> None:
+    kept = backup(world)
+    world.line.write(record.TABLE, record.TABLE_ACCOUNTS, aux=70)
+    world.gate.write(record.TABLE, record.TABLE_SETTINGS, aux=80)
+    world.handle(*world.line.all_recs(), *world.gate.all_recs())
+    set_back(world, kept)
+    # No device has said HELLO: an acknowledgement may be all that it hears of the restore.
+    world.ingest.recover(world.school, "a person said so")
+    assert world.rows("SELECT table_version, settings_version FROM school WHERE school_id = ?") == [(70, 80)]
