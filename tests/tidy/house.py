@@ -29,7 +29,7 @@ TEXT_ENDINGS = (
     ".mako",
     "",
 )
-_MADE = {"__pycache__", ".venv", "typings", "build", "node_modules"}
+_MADE = {".git", "__pycache__", ".venv", "typings", "build", "node_modules"}
 
 
 class Module:
