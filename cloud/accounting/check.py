@@ -18,12 +18,14 @@ from sqlalchemy import Connection
 
 from cloud.accounting import store
 from cloud.accounting.books import PURSES, purse
-from cloud.accounting.chain import HEAD, Head, genesis
+from cloud.accounting.chain import HEAD, NO_RECORD, Head, genesis
 from cloud.accounting.movements import escrow
+from cloud.memory import collecting_later
 from protocols.ids import hex8
 from protocols.ledger.record import MONEY, SALE, VOID
 
-PART = 10_000
+PART, NEXT = 2_000, 10_000
+"""Entries that are in memory at a time, and those of one check_next()."""
 DIFFERENCES_MAX = 20
 
 Watch = Callable[[int, int], None]
@@ -31,8 +33,9 @@ Watch = Callable[[int, int], None]
 
 _AMOUNT = Struct("<q")
 _CODE_SIZE = Struct("<I")
-_RECORD = Struct("<B3xI4xIi8xI")
-_CRC_AT = 28
+_RECORD = Struct("<B3xI4xIi12x")
+_CRC_OF_ALL = 0x2144DF1C
+"""What crc32 gives for any bytes with their own crc32 behind them, least byte first."""
 _WITH_RECORD = {"sale": SALE, "reversal": VOID}
 
 
@@ -93,25 +96,38 @@ class Walk:
         entries = store.chain_entries(self._conn, self._school, after, until)
         postings = store.chain_postings(self._conn, self._school, after, until)
         self._add(postings)
+        tails, pack, head_of = self._tails, _AMOUNT.pack, HEAD.pack
+        packed = [pack(amount) + tails[account] for _entry, account, amount in postings]
         at, size, expected = 0, len(postings), after
         for row in entries:
-            entry_id, stored = row[0], row[10]
+            entry_id, key, kind, happened_at, posted_at, device_id, epoch, seq, reason, corrects, stored = (
+                row[:11]
+            )
             expected += 1
             if entry_id != expected:
                 self.differ("order", entry_id, f"stands where entry {expected} is missing")
                 expected = entry_id
-            start = at
+            start, total = at, 0
             while at < size and postings[at][0] == entry_id:
+                total += postings[at][2]
                 at += 1
-            lines = postings[start:at]
-            if sha256(last + self._content(row, lines)).digest() != stored:
+            # chain.entry_bytes(), with the codes of the accounts packed beforehand.
+            key, kind, reason, corrects = key.encode(), kind.encode(), reason.encode(), corrects.encode()
+            head = head_of(
+                entry_id, happened_at, posted_at,
+                NO_RECORD if device_id is None else device_id, NO_RECORD if epoch is None else epoch,
+                NO_RECORD if seq is None else seq,
+                len(key), len(kind), len(reason), len(corrects), at - start,
+            )  # fmt: skip
+            content = b"".join((last, head, key, kind, reason, corrects, *packed[start:at]))
+            if sha256(content).digest() != stored:
                 self.differ("chain", entry_id, "its hash does not follow from what stands there")
-            total = sum([line[2] for line in lines])
-            if total or not lines:
-                self.differ("sum", entry_id, f"postings add up to {total}" if lines else "has no postings")
+            if total or at == start:
+                detail = f"postings add up to {total}" if at > start else "has no postings"
+                self.differ("sum", entry_id, detail)
             last = stored
-            if row[2] in _WITH_RECORD and row[5] is not None:
-                self._record(row, lines)
+            if device_id is not None and row[2] in _WITH_RECORD:
+                self._record(row, postings[start:at])
         if at != size:
             self.differ("order", postings[at][0], "has postings but is no entry")
         if entries:
@@ -123,49 +139,37 @@ class Walk:
         for _entry, account, amount in postings:
             sums[account] += amount
 
-    def _content(self, row: tuple[Any, ...], lines: list[tuple[Any, ...]]) -> bytes:
-        """chain.entry_bytes() of a row, with the codes of the accounts packed beforehand."""
-        key, kind, reason, corrects = row[1].encode(), row[2].encode(), row[8].encode(), row[9].encode()
-        device_id, epoch, seq = row[5:8]
-        if device_id is None or epoch is None or seq is None:
-            device_id, epoch, seq = (-1 if number is None else number for number in row[5:8])
-        tails, pack = self._tails, _AMOUNT.pack
-        head = HEAD.pack(
-            row[0], row[3], row[4], device_id, epoch, seq,
-            len(key), len(kind), len(reason), len(corrects), len(lines),
-        )  # fmt: skip
-        packed = [pack(amount) + tails[account] for _entry, account, amount in lines]
-        return b"".join((head, key, kind, reason, corrects, *packed))
-
     def _record(self, row: tuple[Any, ...], lines: list[tuple[Any, ...]]) -> None:
         """The record that an entry names says the same."""
-        entry_id, kind, seq, raw = row[0], row[2], row[7], row[11]
+        entry_id, kind, seq, raw, account_id, amount = row[0], row[2], row[7], row[11], row[12], row[13]
         if raw is None:
             self.differ("record", entry_id, "its record is not there")
             return
-        its_type, its_seq, its_account, its_amount, its_crc = _RECORD.unpack(raw)
-        credited = sum([line[2] for line in lines if line[2] > 0])
-        if crc32(raw[:_CRC_AT]) != its_crc:
+        its_type, its_seq, its_account, its_amount = _RECORD.unpack(raw)
+        credited = 0
+        is_foreign = account_id != its_account
+        for _entry, account, change in lines:
+            if change > 0:
+                credited += change
+            is_foreign |= self._purses.get(account, its_account) != its_account
+        if crc32(raw) != _CRC_OF_ALL:
             self.differ("record", entry_id, "the bytes of its record are damaged")
-        elif (its_type, its_seq) != (_WITH_RECORD[kind], seq):
+        elif its_type != _WITH_RECORD[kind] or its_seq != seq:
             self.differ("record", entry_id, "its record is of another kind or number")
-        elif not credited == its_amount == row[13]:
+        elif not credited == its_amount == amount:
             self.differ("record", entry_id, f"amount {credited}, the record's bytes say {its_amount}")
-        elif row[12] != its_account or self._foreign_purse(its_account, lines):
+        elif is_foreign:
             self.differ("record", entry_id, f"its postings are not of account {hex8(its_account)}")
-
-    def _foreign_purse(self, account_id: int, lines: list[tuple[Any, ...]]) -> bool:
-        purses = self._purses
-        return any(purses.get(line[1], account_id) != account_id for line in lines)
 
 
 def check(conn: Connection, school_id: int, watch: Watch = lambda done, of: None) -> Checked:
     """Check the whole books of a school; the connection should be a snapshot."""
     walk = Walk(conn, school_id, Head(0, genesis(school_id)))
     last = store.last_entry(conn, school_id)
-    for until in range(PART, last + PART, PART):
-        walk.part(until)
-        watch(min(until, last), last)
+    with collecting_later():
+        for until in range(PART, last + PART, PART):
+            walk.part(until)
+            watch(min(until, last), last)
     _check_head(conn, school_id, walk)
     _check_balances(conn, school_id, walk)
     count = _check_pending(conn, school_id, walk)
@@ -222,7 +226,7 @@ def _check_free(conn: Connection, school_id: int, walk: Walk) -> None:
             walk.differ("free", 0, f"{purse(account_id)}: {-free} more is out than it holds")
 
 
-def check_next(conn: Connection, school_id: int, now: int, limit: int = PART) -> Checked:
+def check_next(conn: Connection, school_id: int, now: int, limit: int = NEXT) -> Checked:
     """Check up to `limit` entries behind those that were checked before, and keep how far it came.
 
     Cheap enough to be called again and again: what it costs grows with what is

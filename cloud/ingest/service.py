@@ -6,11 +6,9 @@ frames in the archive, which count once.  Safe to end at any point: devices
 send again what was not acknowledged.
 """
 
-import gc
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -30,6 +28,7 @@ from cloud.ingest.needs import Needs
 from cloud.ingest.outgoing import Outgoing
 from cloud.ingest.prices import Prices
 from cloud.keys import Vault
+from cloud.memory import collecting_later
 from protocols.errors import name
 from protocols.ids import hex8
 from protocols.wire import topics
@@ -217,7 +216,7 @@ class Ingest:
             self._end_unfinished()
         done = False
         try:
-            with _collecting_later(), begin(self._engine) as conn:
+            with collecting_later(), begin(self._engine) as conn:
                 batch = work(conn)
                 batch.finish(self._archive)
             done = True
@@ -264,16 +263,3 @@ class Ingest:
                 batch.send_settings(device)
         store.set_done(conn, [row.id for row in rows], int(self._clock()))
         return batch
-
-
-@contextmanager
-def _collecting_later() -> Iterator[None]:
-    """A batch makes ten thousands of tuples that all live to its end: looking for cycles among them
-    again and again costs a quarter of the whole."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
