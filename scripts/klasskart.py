@@ -33,6 +33,7 @@ BRANCHES = {
     "restore": Branch("cloud.restore.command", "restore", "Put a backup back and begin a recovery."),
     "bench": Branch("scripts.bench.command", "bench", "Measure the tap and the way to the books, as ratios."),
     "books": Branch("cloud.accounting.cli", "books", "Check, explain and export the books."),
+    "card": Branch("reader_host.desk.command", "card", "Read printed card numbers; check card cryptography."),
     "cloud": Branch("cloud.cli", "cloud", "Run and look after the cloud: migrate, serve, ingest, worker."),
     "demo": Branch("scripts.play.command", "demo", "Start a demo school, or play a school's day once."),
     "reconcile": Branch(
