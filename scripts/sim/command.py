@@ -12,12 +12,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from scripts.sim import faults, runs
+from scripts.sim import faults, long_command, longrun, runs
 from scripts.sim.invariants import NAMES
 from scripts.sim.mutants import mutants
 from scripts.sim.simulation import Options
 
 TRACES = Path("build/sim")
+_STEPS = 6_000
 
 
 @click.command()
@@ -28,7 +29,9 @@ TRACES = Path("build/sim")
     "--seeds", type=int, default=1, show_default=True, help="So many runs with seeds one after another."
 )
 @click.option(
-    "--steps", type=int, default=6_000, show_default=True, help="Events of a run, or of each run of a mutant."
+    "--steps",
+    type=click.IntRange(1),
+    help=f"Events of a run, or of each run of a mutant: {_STEPS:,}; of a long run: {longrun.STEPS:,}.",
 )
 @click.option("--terminals", type=click.IntRange(2), default=8, show_default=True, help="Gates and tills.")
 @click.option(
@@ -42,6 +45,22 @@ TRACES = Path("build/sim")
     "--faults", "wanted", default="all", show_default=True, help="all, none, or kinds with commas between."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each run.")
+@click.option(
+    "--fault-gap",
+    type=click.IntRange(2),
+    help=f"Mean steps between two faults: {faults.GAP_STEPS}; in a long run {longrun.FAULT_GAP}.",
+)
+@click.option(
+    "--sales",
+    type=click.IntRange(1),
+    help="A long run: fresh schools, drawn from seeds one after another, until so many sales were made.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes of a long run.")
+@click.option(
+    "--summary",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what a long run came to as JSON, and beside it as Markdown.",
+)
 @click.option("--pairs", is_flag=True, help="Strike with each ordered pair of fault kinds in a short window.")
 @click.option("--list-faults", is_flag=True, help="Print the kinds of faults, and which are not there yet.")
 @click.option("--list-mutants", is_flag=True, help="Print the seeded bugs.")
@@ -55,8 +74,9 @@ TRACES = Path("build/sim")
 )
 @click.option("--no-shrink", is_flag=True, help="Save a failing run as it is.")
 def sim(
-    *, seed: int | None, seeds: int, steps: int, terminals: int, accounts: int, wanted: str, as_json: bool,
-    pairs: bool, list_faults: bool, list_mutants: bool, mutant: str, replay: Path | None, no_shrink: bool,
+    *, seed: int | None, seeds: int, steps: int | None, terminals: int, accounts: int, wanted: str,
+    as_json: bool, fault_gap: int | None, sales: int | None, jobs: int, summary: Path | None, pairs: bool,
+    list_faults: bool, list_mutants: bool, mutant: str, replay: Path | None, no_shrink: bool,
 ) -> None:  # fmt: skip
     """Run a whole school of the product's own code under faults, and look for one lost kopeck."""
     if list_faults:
@@ -66,14 +86,25 @@ def sim(
     elif replay is not None:
         sys.exit(_replay(replay, as_json=as_json))
     elif mutant:
-        sys.exit(_hunt(mutant, steps=steps))
+        sys.exit(_hunt(mutant, steps=steps or _STEPS))
     elif pairs:
         sys.exit(_pairs(seed if seed is not None else 1, _kinds(wanted), as_json=as_json))
+    elif sales is not None:
+        first = secrets.randbelow(1 << 31) if seed is None else seed
+        plan = longrun.Plan(
+            first, sales, jobs, steps or longrun.STEPS, fault_gap or longrun.FAULT_GAP, _kinds(wanted)
+        )
+        sys.exit(
+            long_command.long(plan, summary=summary, as_json=as_json, traces=TRACES, shrinks=not no_shrink)
+        )
     else:
         first = secrets.randbelow(1 << 31) if seed is None else seed
         failed = 0
         for number in range(first, first + seeds):
-            options = Options(number, steps, terminals, accounts, _kinds(wanted))
+            options = Options(
+                number, steps or _STEPS, terminals, accounts, _kinds(wanted),
+                fault_gap=fault_gap or faults.GAP_STEPS,
+            )  # fmt: skip
             failed += _one(options, as_json=as_json, shrinks=not no_shrink)
         sys.exit(1 if failed else 0)
 
@@ -103,7 +134,8 @@ def _one(options: Options, *, as_json: bool, shrinks: bool) -> int:
     click.echo(f"replay: klasskart sim --replay {path}", err=True)
     click.echo(
         f"whole run: klasskart sim --seed {options.seed} --steps {options.steps}"
-        f" --terminals {options.terminals} --accounts {options.accounts}", err=True,
+        f" --terminals {options.terminals} --accounts {options.accounts} --fault-gap {options.fault_gap}",
+        err=True,
     )  # fmt: skip
     return 1
 

@@ -98,7 +98,8 @@ class Office:
             devices.set_settings(
                 conn, self.school, self.heap.wall_s, kinds=("canteen",), cap_minor=town.cap,
                 slack_minor=town.slack, fixed_moment=bool(chance.randrange(2)),
-                offline_at_once=bool(chance.randrange(2)), verdict_ms=chance.choice((400, 400, 2_000)),
+                offline_at_once=bool(chance.randrange(2)),
+                verdict_ms=chance.choice((250, 400, 400, 400, 1_000)),
             )  # fmt: skip
 
     def change_prices(self) -> None:

@@ -23,8 +23,11 @@ _SESSION_MS = 60_000
 # From one person to the next at a terminal: in a rush, at a quiet time, and while it takes no card.
 _RUSH_MS = (40, 400)
 _TAP_MS = (100, 1_300)
+_GATE_MS = (500, 4_000)
 _CLOSED_MS = (1_500, 4_000)
 _BUSY_MS = (150, 500)
+# So many refusals in a row, and the others try another line first.
+_SENT_AWAY = 3
 _TOPUP_MS = (800, 4_000)
 _LINES_MAX = 4
 # Within it a second tap at the same terminal is a repeated one; only some people do that.
@@ -127,8 +130,12 @@ class People:
         if sim.is_healing or not terminal.runs or not terminal.takes_cards or terminal.controller.locked:
             # Now and then somebody tries all the same.
             gap = _CLOSED_MS
+        elif terminal.sent_away >= _SENT_AWAY:
+            gap = _CLOSED_MS
         elif terminal.reader.waiting:
             gap = _BUSY_MS
+        elif terminal.is_gate:
+            gap = _GATE_MS
         else:
             gap = _RUSH_MS if self._is_rush else _TAP_MS
         sim.heap.after(chance.randrange(*gap), self._tap, terminal)

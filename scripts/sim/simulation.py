@@ -27,7 +27,7 @@ from scripts.sim.suspects import Suspects
 from scripts.sim.terminal import Terminal
 from scripts.sim.town import Town
 
-_HEAL_EVERY = 2_500
+_HEAL_EVERY = 5_000
 _LOOK_EVERY_BATCHES = 40
 _HEAL_MAX_MS = 900_000
 _TOLD_STEPS = 3_000

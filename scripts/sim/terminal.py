@@ -16,7 +16,7 @@ from firmware.app.supervisor import Supervisor
 from firmware.app.sync import Sync
 from firmware.app.turnstile import Turnstile
 from firmware.hal.board import GATE, Board, Provision
-from firmware.hal.panel import GO, SERVED
+from firmware.hal.panel import ASK, GO, SERVED
 from protocols.ledger import record
 from scripts.sim.flash import Hang, SimFlash
 from scripts.sim.heap import Heap
@@ -74,7 +74,8 @@ class Terminal:
         self.is_replaced = False
         self.takes_cards = True
         self.label = name
-        self.served: Callable[[Terminal, str], None] = lambda terminal, kind: None
+        self.sent_away = 0
+        """People in a row that were refused."""
         self._table_version = 0
         self.flicker: list[tuple[int, int]] = []
         """Cuts that still come, each at the next boot: (operations, share)."""
@@ -233,7 +234,9 @@ class Terminal:
             wanted = record.PASS if kind == GO else record.SALE
             if not self._has_record(seq, wanted):
                 self.complain("I8", f"{self.name} shows {kind} for record {seq}, which is not in flash")
-        self.served(self, kind)
+            self.sent_away = 0
+        elif kind == ASK:
+            self.sent_away += 1
 
     def is_released(self, direction: str) -> None:
         """The rotor is free: I8, its passage stands in flash."""
