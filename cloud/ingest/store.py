@@ -16,6 +16,9 @@ def known_schools(conn: Connection, school_ids: list[int]) -> set[int]:
     return {row[0] for row in bulk.select(conn, statement, (school_ids,))}
 
 
+VERSIONS_PASSED = 10_000
+"""More tables or settings than are published between a backup and the restore of it: a board may be fetching
+one of those, and must not take it for another of the same number."""
 _DEVICES = (
     "SELECT d.school_id, d.device_id, d.kind, e.epoch, d.epoch AS present_epoch, d.table_version,"
     " d.settings_version, d.online, d.state, e.key_sealed, e.next_seq, e.head_mac, e.boot_nonce, e.status,"
@@ -48,12 +51,12 @@ def incarnation(conn: Connection, school_id: int) -> int:
 
 
 def begin_incarnation(conn: Connection, school_id: int, counter: int, number: int, reason: str) -> None:
-    """A new incarnation, in recovery mode."""
+    """A new incarnation, in recovery mode; numbers of tables and settings that may be out are passed over."""
     statement = (
-        "UPDATE school SET incarnation = ?, incarnation_id = ?, mode = 'recovery', recovery_reason = ?"
-        " WHERE school_id = ?"
+        "UPDATE school SET incarnation = ?, incarnation_id = ?, mode = 'recovery', recovery_reason = ?,"
+        " table_version = table_version + ?, settings_version = settings_version + ? WHERE school_id = ?"
     )
-    bulk.run(conn, statement, (counter, number, reason, school_id))
+    bulk.run(conn, statement, (counter, number, reason, VERSIONS_PASSED, VERSIONS_PASSED, school_id))
 
 
 def has_records(conn: Connection, school_id: int) -> bool:

@@ -25,7 +25,8 @@ _RUSH_MS = (40, 400)
 _TAP_MS = (100, 1_300)
 _GATE_MS = (500, 4_000)
 _CLOSED_MS = (1_500, 4_000)
-_BUSY_MS = (150, 500)
+# For so long somebody who waits for a light stands in the way of the next one.
+_PATIENCE_MS = (2_000, 4_000)
 # So many refusals in a row, and the others try another line first.
 _SENT_AWAY = 3
 _TOPUP_MS = (800, 4_000)
@@ -66,7 +67,29 @@ class People:
 
     def attend(self, terminal: Terminal) -> None:
         """People come to this terminal from now on, for as long as it is there."""
-        self._sim.heap.after(self._chance.randrange(*_TAP_MS), self._tap, terminal)
+        terminal.decided = self._decided
+        self._come(terminal, _TAP_MS)
+
+    def _come(self, terminal: Terminal, gap: tuple[int, int]) -> None:
+        """The next person comes so many milliseconds from now, instead of whoever was about to."""
+        if terminal.next_person is not None:
+            terminal.next_person.call_off()
+        terminal.next_person = self._sim.heap.after(self._chance.randrange(*gap), self._tap, terminal)
+
+    def _decided(self, terminal: Terminal) -> None:
+        """A light at a line: the next one steps up."""
+        if terminal.next_person is not None and not terminal.is_gate:
+            self._come(terminal, self._gap(terminal))
+
+    def _gap(self, terminal: Terminal) -> tuple[int, int]:
+        if self._sim.is_healing or not terminal.runs or not terminal.takes_cards:
+            return _CLOSED_MS
+        if terminal.is_gate:
+            return _GATE_MS
+        if terminal.controller.locked or terminal.sent_away >= _SENT_AWAY:
+            # Now and then somebody tries all the same.
+            return _CLOSED_MS
+        return _RUSH_MS if self._is_rush else _TAP_MS
 
     # Time
 
@@ -127,20 +150,12 @@ class People:
         sim, chance = self._sim, self._chance
         if terminal.is_gone:
             return
-        if sim.is_healing or not terminal.runs or not terminal.takes_cards or terminal.controller.locked:
-            # Now and then somebody tries all the same.
-            gap = _CLOSED_MS
-        elif terminal.sent_away >= _SENT_AWAY:
-            gap = _CLOSED_MS
-        elif terminal.reader.waiting:
-            gap = _BUSY_MS
-        elif terminal.is_gate:
-            gap = _GATE_MS
-        else:
-            gap = _RUSH_MS if self._is_rush else _TAP_MS
-        sim.heap.after(chance.randrange(*gap), self._tap, terminal)
-        if gap == _BUSY_MS or sim.is_healing or not terminal.runs or not terminal.takes_cards:
+        gap = self._gap(terminal)
+        if sim.is_healing or not terminal.runs or not terminal.takes_cards:
+            self._come(terminal, gap)
             return
+        # Most wait for the light; some hold their card to it meanwhile.
+        self._come(terminal, gap if terminal.is_gate or not chance.randrange(10) else _PATIENCE_MS)
         pupil = self._pupil(terminal)
         self._tapped[terminal.serial, pupil.account] = sim.heap.run_ms
         card = pupil.card if chance.randrange(60) else sim.town.stranger

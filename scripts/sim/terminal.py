@@ -19,7 +19,7 @@ from firmware.hal.board import GATE, Board, Provision
 from firmware.hal.panel import ASK, GO, SERVED
 from protocols.ledger import record
 from scripts.sim.flash import Hang, SimFlash
-from scripts.sim.heap import Heap
+from scripts.sim.heap import Heap, Ticket
 from scripts.sim.parts import SimClock, SimLink, SimPanel, SimPortal, SimReader, SimWatchdog
 from scripts.sim.power import Power, PowerCut
 from scripts.sim.storage import SimStorage
@@ -74,12 +74,16 @@ class Terminal:
         self.is_replaced = False
         self.takes_cards = True
         self.label = name
+        self.decided: Callable[[Terminal], None] = lambda terminal: None
+        """A light is on, for whoever stands in the line."""
+        self.next_person: Ticket | None = None
         self.sent_away = 0
         """People in a row that were refused."""
         self._table_version = 0
         self.flicker: list[tuple[int, int]] = []
         """Cuts that still come, each at the next boot: (operations, share)."""
         self._wake_at = -1
+        self._turn_due: Ticket | None = None
         self._loop: Supervisor | None = None
         self.controller: Any = None
         self.clock = SimClock(heap)
@@ -175,11 +179,11 @@ class Terminal:
         at = self.heap.run_ms + delay_ms
         if self._wake_at < 0 or at < self._wake_at:
             self._wake_at = at
-            self.heap.after(delay_ms, self._turn, at)
+            if self._turn_due is not None:
+                self._turn_due.call_off()
+            self._turn_due = self.heap.after(delay_ms, self._turn)
 
-    def _turn(self, at: int) -> None:
-        if at != self._wake_at:
-            return
+    def _turn(self) -> None:
         self._wake_at = -1
         loop = self._loop
         if loop is None:
@@ -237,6 +241,7 @@ class Terminal:
             self.sent_away = 0
         elif kind == ASK:
             self.sent_away += 1
+        self.decided(self)
 
     def is_released(self, direction: str) -> None:
         """The rotor is free: I8, its passage stands in flash."""
