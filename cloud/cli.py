@@ -335,4 +335,5 @@ def database_role(config: Config, name: str) -> None:
     click.echo(f"role {name}, password in {path}")
 
 
+from cloud.benefits import commands as benefit_commands  # noqa: E402, F401 - they belong to the group above
 from cloud.devices import commands as commands  # noqa: E402 - they belong to the group above

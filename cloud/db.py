@@ -272,6 +272,7 @@ spending_right = Table(
         "granted >= 0 AND returned >= 0 AND spent >= 0 AND voided >= 0", name="counters_not_negative",
     ),
     Index("spending_right_of_account", "school_id", "account_id"),
+    Index("spending_right_of_bucket", "school_id", "bucket"),
 )  # fmt: skip
 # The pending side of the books: every change of a counter of spending_right, and what it comes to by holder.
 right_movement = Table(
@@ -311,6 +312,15 @@ published_price = Table(
     "published_price", metadata,
     _key("school_id"), _key("good_id"), _key("price_minor"), _number("settings_version"),
     _number("published_at"), _refers("school", "school_id"),
+)  # fmt: skip
+# Who is fed by which budget: the meals 1..7 of an account, both days included.
+entitlement = Table(
+    "entitlement", metadata,
+    _key("school_id"), _key("account_id"), _key("meal"), _key("from_day"), _number("to_day"), _text("fund"),
+    _text("category"), _text("basis", ""), _number("imported_at"),
+    _refers("pupil", "school_id", "account_id"),
+    CheckConstraint("meal BETWEEN 1 AND 7", name="meal_known"),
+    CheckConstraint("from_day <= to_day", name="days_in_order"),
 )  # fmt: skip
 outbox = Table(
     "outbox", metadata,

@@ -24,6 +24,10 @@ SUSPENSE_RULE = "suspense:rule"
 CLAIM = "world:claim"
 """The other side of what a device sold without a right: no purse is touched before a person decides."""
 PURSES = "purse:"
+CREDITS = "credit:"
+"""What a pupil owes for hot meals, below zero: the balance of the bucket meal credit, beside the purse."""
+BENEFITS = "benefit:"
+"""A pupil's funded meals pass through here on their way from the fund to the caterer: always zero."""
 
 
 class Entry(NamedTuple):
@@ -69,6 +73,11 @@ class RefusedEntry(NamedTuple):
 def purse(account_id: int) -> str:
     """The code of a pupil's purse."""
     return PURSES + hex8(account_id)
+
+
+def credit(account_id: int) -> str:
+    """The code of what a pupil owes for hot meals."""
+    return CREDITS + hex8(account_id)
 
 
 def post(conn: Connection, school_id: int, entries: Sequence[Entry], now: int) -> list[PostResult]:

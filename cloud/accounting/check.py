@@ -17,12 +17,12 @@ from zlib import crc32
 from sqlalchemy import Connection
 
 from cloud.accounting import store
-from cloud.accounting.books import PURSES, purse
+from cloud.accounting.books import BENEFITS, CREDITS, PURSES, credit, purse
 from cloud.accounting.chain import HEAD, NO_RECORD, Head, genesis
 from cloud.accounting.movements import escrow
 from cloud.memory import collecting_later
 from protocols.ids import hex8
-from protocols.ledger.record import MONEY, SALE, VOID
+from protocols.ledger.record import MEAL_CREDIT, MONEY, SALE, VOID
 
 PART, NEXT = 2_000, 10_000
 """Entries that are in memory at a time, and those of one check_next()."""
@@ -36,6 +36,7 @@ _CODE_SIZE = Struct("<I")
 _RECORD = Struct("<B3xI4xIi12x")
 _CRC_OF_ALL = 0x2144DF1C
 """What crc32 gives for any bytes with their own crc32 behind them, least byte first."""
+_FOR_GOODS = ("caterer:", "suspense:")
 _WITH_RECORD = {"sale": SALE, "reversal": VOID}
 
 
@@ -75,10 +76,11 @@ class Walk:
             number: _CODE_SIZE.pack(len(code.encode())) + code.encode() for number, code in self.codes.items()
         }
         self._purses = {
-            number: int(code.removeprefix(PURSES), 16)
+            number: int(code.split(":")[1], 16)
             for number, code in self.codes.items()
-            if code.startswith(PURSES)
+            if code.startswith((PURSES, CREDITS, BENEFITS))
         }
+        self._sold = {number for number, code in self.codes.items() if code.startswith(_FOR_GOODS)}
         self.head = start
         self.postings = 0
         self.sums: defaultdict[int, int] = defaultdict(int)
@@ -146,18 +148,18 @@ class Walk:
             self.differ("record", entry_id, "its record is not there")
             return
         its_type, its_seq, its_account, its_amount = _RECORD.unpack(raw)
-        credited = 0
+        moved = 0
         is_foreign = account_id != its_account
         for _entry, account, change in lines:
-            if change > 0:
-                credited += change
+            if account in self._sold:
+                moved += change
             is_foreign |= self._purses.get(account, its_account) != its_account
         if crc32(raw) != _CRC_OF_ALL:
             self.differ("record", entry_id, "the bytes of its record are damaged")
         elif its_type != _WITH_RECORD[kind] or its_seq != seq:
             self.differ("record", entry_id, "its record is of another kind or number")
-        elif not credited == its_amount == amount:
-            self.differ("record", entry_id, f"amount {credited}, the record's bytes say {its_amount}")
+        elif not abs(moved) == its_amount == amount:
+            self.differ("record", entry_id, f"amount {abs(moved)}, the record's bytes say {its_amount}")
         elif is_foreign:
             self.differ("record", entry_id, f"its postings are not of account {hex8(its_account)}")
 
@@ -218,12 +220,14 @@ def _check_free(conn: Connection, school_id: int, walk: Walk) -> None:
 
     if store.is_recovering(conn, school_id):
         return
-    slack = devices.money_rules(conn, school_id).slack_minor
-    purses = {code: walk.sums.get(number, 0) for number, code in walk.codes.items()}
-    for account_id, amount in store.out(conn, school_id, MONEY):
-        free = purses.get(purse(account_id), 0) + slack - amount
-        if free < 0:
-            walk.differ("free", 0, f"{purse(account_id)}: {-free} more is out than it holds")
+    rules = devices.money_rules(conn, school_id)
+    balances = {code: walk.sums.get(number, 0) for number, code in walk.codes.items()}
+    of_bucket = ((MONEY, rules.slack_minor, purse), (MEAL_CREDIT, rules.credit_highest_minor, credit))
+    for bucket, slack, code in of_bucket:
+        for account_id, amount in store.out(conn, school_id, bucket):
+            free = balances.get(code(account_id), 0) + slack - amount
+            if free < 0:
+                walk.differ("free", 0, f"{code(account_id)}: {-free} more is out than it holds")
 
 
 def check_next(conn: Connection, school_id: int, now: int, limit: int = NEXT) -> Checked:

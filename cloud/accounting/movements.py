@@ -29,7 +29,8 @@ BENEFITS = 2
 SOURCES = {MONEY: "", MEAL_CREDIT: ":credit", BENEFITS: ":benefits"}
 
 BY_RECORD, BY_TABLE, BY_NEED, BY_OFFER, BY_OPENING = "record", "table", "need", "offer", "opening"
-"""Causes; `cause_number` is the seq, the version, the number of the NEED, the row of downlink, 0."""
+BY_EXPIRY = "expiry"
+"""Causes; `cause_number` is the seq, the version, the number of the NEED, the row of downlink, 0, the day."""
 
 
 class Movement(NamedTuple):

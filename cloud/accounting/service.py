@@ -13,25 +13,31 @@ from cloud.accounting import store
 from cloud.accounting.beancount import export as export_beancount
 from cloud.accounting.books import (
     BANK,
+    BENEFITS,
     CATERER,
     CLAIM,
+    CREDITS,
     PURSES,
     SUSPENSE_RULE,
     Entry,
     PostResult,
     RefusedEntry,
+    credit,
     post,
     purse,
     refused_entries,
 )
 from cloud.accounting.chain import Head
 from cloud.accounting.check import Checked, Difference, Watch, check, check_next, unchecked
+from cloud.accounting.credit import debts, repay
 from cloud.accounting.movements import (
+    BY_EXPIRY,
     BY_NEED,
     BY_OFFER,
     BY_RECORD,
     BY_TABLE,
     CLAIMED,
+    RETURNED,
     SPENT,
     Movement,
     escrow,
@@ -53,6 +59,8 @@ from cloud.accounting.topups import TOPUP_COLUMNS, import_topups, top_up
 
 __all__ = [
     "BANK",
+    "BENEFITS",
+    "BY_EXPIRY",
     "BY_NEED",
     "BY_OFFER",
     "BY_RECORD",
@@ -60,7 +68,9 @@ __all__ = [
     "CATERER",
     "CLAIM",
     "CLAIMED",
+    "CREDITS",
     "PURSES",
+    "RETURNED",
     "SPENT",
     "SUSPENSE_RULE",
     "TOPUP_COLUMNS",
@@ -78,6 +88,8 @@ __all__ = [
     "Watch",
     "check",
     "check_next",
+    "credit",
+    "debts",
     "entries_of_record",
     "escrow",
     "explain",
@@ -91,6 +103,7 @@ __all__ = [
     "prove",
     "purse",
     "refused_entries",
+    "repay",
     "sales",
     "top_up",
     "unchecked",
@@ -124,6 +137,40 @@ def differing_balances(conn: Connection, school_id: int) -> list[tuple[str, int,
     return [(row[0], row[1], row[2]) for row in store.sums(conn, school_id) if row[1] != row[2]]
 
 
+def is_recovering(conn: Connection, school_id: int) -> bool:
+    """Whether the books of a school wait for the journals of its devices after a restore."""
+    return store.is_recovering(conn, school_id)
+
+
 def is_posted(conn: Connection, school_id: int, external_key: str) -> bool:
     """Whether an entry with this external key is in the books."""
     return bool(store.entries_by_key(conn, school_id, [external_key]))
+
+
+def posted(conn: Connection, school_id: int, external_keys: Iterable[str]) -> set[str]:
+    """Those of these external keys that are in the books."""
+    return set(store.entries_by_key(conn, school_id, list(external_keys)))
+
+
+def lines_of(
+    conn: Connection, school_id: int, external_keys: Iterable[str]
+) -> dict[str, list[tuple[str, int]]]:
+    """external_key to the postings of its entry, (code, minor units), of those that are in the books."""
+    numbers = store.entries_by_key(conn, school_id, list(external_keys))
+    found = store.contents(conn, school_id, numbers.values())
+    return {key: found[number][1] for key, number in numbers.items()}
+
+
+def undoing(conn: Connection, school_id: int, external_key: str) -> list[tuple[str, int]]:
+    """The postings that take an entry back, with every re-rating of it; empty when it is not there."""
+    numbers = store.entries_by_key(conn, school_id, [external_key])
+    if not numbers:
+        return []
+    corrected = store.correcting(conn, school_id, external_key)
+    found = store.contents(conn, school_id, [*numbers.values(), *corrected])
+    return [
+        (code, -amount)
+        for row, postings in found.values()
+        if row.external_key == external_key or row.kind == "rerate"
+        for code, amount in postings
+    ]

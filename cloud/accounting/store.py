@@ -327,6 +327,20 @@ def out(conn: Connection, school_id: int, bucket: int) -> Sequence[Any]:
     return bulk.select(conn, statement, (school_id, bucket))
 
 
+def reserved(conn: Connection, school_id: int, bucket: int, account_ids: Sequence[int]) -> dict[int, int]:
+    """account_id to what is out of it over all holders that are not closed, with what devices claim."""
+    statement = (
+        "SELECT r.account_id, CAST(sum(CASE WHEN r.journaled > r.granted THEN r.journaled ELSE r.granted END"
+        " - r.returned - r.spent + r.voided) AS BIGINT)"
+        " FROM spending_right r JOIN device_epoch e"
+        " ON e.school_id = r.school_id AND e.device_id = r.device_id AND e.epoch = r.epoch"
+        " WHERE r.school_id = ? AND r.account_id IN ? AND r.bucket = ? AND e.status <> 'closed'"
+        " GROUP BY r.account_id"
+    )
+    rows = bulk.select(conn, statement, (school_id, list(account_ids), bucket))
+    return {row[0]: row[1] for row in rows}
+
+
 def is_recovering(conn: Connection, school_id: int) -> bool:
     """Whether the school's books wait for the journals of its devices after a restore."""
     if "mode" not in db.school.columns:

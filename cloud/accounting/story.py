@@ -4,6 +4,8 @@ Promises: a page of lines costs the same however long the history is.  Leaves
 who may see a line to the pages.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -42,20 +44,25 @@ class Sales(NamedTuple):
 
 
 def history(
-    conn: Connection, school_id: int, code: str, limit: int = 30, before: int | None = None
+    conn: Connection, school_id: int, codes: str | Sequence[str], limit: int = 30, before: int | None = None
 ) -> list[HistoryLine]:
-    """The newest lines of an account, at most `limit`; `before`: the entry_id of the last line already seen.
+    """The newest lines of an account, or of several as one, at most `limit`.
 
-    The cost does not grow with the history.
+    `before`: the entry_id of the last line already seen.  The cost does not
+    grow with the history.
     """
-    account = store.account_ids(conn, school_id, [code]).get(code)
-    if account is None:
-        return []
-    rows = store.history(conn, school_id, account, _NEWEST if before is None else before, limit)
+    wanted = [codes] if isinstance(codes, str) else codes
+    found: dict[int, Any] = {}
+    amounts: defaultdict[int, int] = defaultdict(int)
+    for account in store.account_ids(conn, school_id, wanted).values():
+        for row in store.history(conn, school_id, account, _NEWEST if before is None else before, limit):
+            found[row.entry_id] = row
+            amounts[row.entry_id] += row.amount_minor
+    rows = [found[entry_id] for entry_id in sorted(found, reverse=True)[:limit]]
     return [
         HistoryLine(
             row.entry_id, row.kind, row.happened_at, row.posted_at, row.device_id, row.epoch, row.seq,
-            row.reason, row.amount_minor, row.device_label, _good(row.record_type, row.flags, row.aux),
+            row.reason, amounts[row.entry_id], row.device_label, _good(row.record_type, row.flags, row.aux),
         )
         for row in rows
     ]  # fmt: skip

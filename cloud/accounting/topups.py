@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from cloud.accounting import store
 from cloud.accounting.books import BANK, PURSES, Entry, PostResult, post, purse
+from cloud.accounting.credit import repay
 from cloud.csv_file import Applied, Refused, Table, text_of
 from cloud.db import lock_school
 from cloud.formats import SchoolTime
@@ -108,7 +109,7 @@ def _post(
         if result.entry_id > before
     }
     purses = {code for entry in new.values() for code, _amount in entry.postings if code != BANK}
-    devices.offer_rights(
-        conn, school_id, [int(code.removeprefix(PURSES), 16) for code in sorted(purses)], now
-    )
+    accounts = [int(code.removeprefix(PURSES), 16) for code in sorted(purses)]
+    repay(conn, school_id, now, accounts)
+    devices.offer_rights(conn, school_id, accounts, now)
     return results, len(new)

@@ -1,4 +1,4 @@
-"""Where the money of a school is placed, and the account tables that tell the devices.
+"""Where the rights of a school are placed, and the account tables that tell the devices.
 
 Promises: free = balance + slack - out stays at 0 or above for every purse; a till holds
 at most CAP of one purse and CAP_DEVICE of all; the G totals are in the database
@@ -8,21 +8,25 @@ the canteen lines by their size.  Gates get the same cards without rights.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from cloud.accounting import service as accounting
+from cloud.benefits import service as benefits
 from cloud.cards import service as cards
 from cloud.db import lock_school
-from cloud.devices import store
-from cloud.devices.settings import money_rules
+from cloud.devices import meal_rights, store
+from cloud.devices.settings import benefit_minor, money_rules
+from cloud.formats import SchoolTime
 from cloud.people import service as people
 from protocols.ledger import holder, parent
 from protocols.ledger.record import MONEY
 from protocols.wire import table
 
 TABLES_KEPT = 2
+GRANTS_A_MESSAGE = 40
 
 
 class Holding(NamedTuple):
@@ -49,18 +53,29 @@ def holding(row: Any) -> Holding:
 
 
 def publish_tables(conn: Connection, school_id: int, now: int) -> int:
-    """Place money, build every device's table and leave it to ingest to announce it; returns the version."""
+    """Place rights, build every device's table and leave it to ingest to announce it; returns the version.
+
+    What of earlier days is still open is settled before, and debts for meals are repaid.
+    """
     lock_school(conn, school_id)
+    today = SchoolTime(store.school(conn, school_id).time_zone, "ru").day(now)
+    benefits.sweep(conn, school_id, today, now)
+    accounting.repay(conn, school_id, now)
     devices = store.open_devices(conn, school_id)
     version = store.next_table_version(conn, school_id)
     _spread_classes(conn, school_id, devices)
     known = cards.table_cards(conn, school_id)
-    granted, moved = _place(conn, school_id, devices, known, version)
+    granted, moved, placed_meals = _place(conn, school_id, devices, known, version, today)
     told = {card.account_id for card in known}
     tables, placed = [], []
     for device in devices:
         totals = granted[device.device_id] if device.kind == parent.CANTEEN else {}
-        image = table.build([_row(card, totals) for card in known], version)
+        rows = [
+            _row(card, totals, *placed_meals.told.get((device.device_id, card.account_id), (0, 0)))
+            for card in known
+        ]
+        is_till = device.kind == parent.CANTEEN
+        image = table.build(rows, version, today, placed_meals.credit_total if is_till else 0)
         tables.append((school_id, device.device_id, version, image, table.root(image), now))
         placed += [
             (
@@ -74,18 +89,34 @@ def publish_tables(conn: Connection, school_id: int, now: int) -> int:
             )
             for account, total in totals.items()
         ]
+    placed += [(school_id, *key, *totals) for key, totals in placed_meals.rows.items()]
     store.place_rights(conn, placed)
-    accounting.move(conn, school_id, moved, now)
+    accounting.move(conn, school_id, [*moved, *placed_meals.moved], now)
     store.add_tables(conn, tables, TABLES_KEPT)
     ids = [device.device_id for device in devices]
     store.add_downlinks(conn, school_id, ids, "table", {"version": version}, now)
+    offer(conn, school_id, placed_meals.more, now)
     return version
 
 
-def _row(card: cards.TableCard, totals: dict[int, int]) -> table.Row:
-    flags = 0 if card.active else table.BLOCKED
+def offer(conn: Connection, school_id: int, account_ids: Sequence[int], now: int) -> None:
+    """Leave it to ingest to grant what these accounts have free to their home tills, when they are online."""
+    wanted = set(account_ids)
+    of_till: defaultdict[int, list[int]] = defaultdict(list)
+    for account in people.accounts(conn, school_id) if wanted else ():
+        if account.account_id in wanted and account.active and account.home_device is not None:
+            of_till[account.home_device].append(account.account_id)
+    for device_id, accounts in sorted(of_till.items()):
+        for start in range(0, len(accounts), GRANTS_A_MESSAGE):
+            part = accounts[start : start + GRANTS_A_MESSAGE]
+            store.add_downlinks(conn, school_id, [device_id], "grant", {"accounts": part}, now)
+
+
+def _row(card: cards.TableCard, totals: dict[int, int], flags: int, benefit_days: int) -> table.Row:
+    flags |= 0 if card.active else table.BLOCKED
     class_number = card.class_id if card.class_id <= 0xFF else 0
-    return table.Row(card.reference, card.account_id, totals.get(card.account_id, 0), 0, flags, class_number)
+    total = totals.get(card.account_id, 0)
+    return table.Row(card.reference, card.account_id, total, benefit_days, flags, class_number)
 
 
 def _spread_classes(conn: Connection, school_id: int, devices: Any) -> None:
@@ -108,10 +139,11 @@ def _spread_classes(conn: Connection, school_id: int, devices: Any) -> None:
 
 
 def _place(
-    conn: Connection, school_id: int, devices: Any, known: list[cards.TableCard], version: int
-) -> tuple[dict[int, dict[int, int]], list[accounting.Movement]]:
+    conn: Connection, school_id: int, devices: Any, known: list[cards.TableCard], version: int, today: int
+) -> tuple[dict[int, dict[int, int]], list[accounting.Movement], meal_rights.Placed]:
     """device_id to account_id to the G total after placement, and what moved; nothing is written yet."""
     rules = money_rules(conn, school_id)
+    standing = meal_rights.Standing(conn, school_id, today, benefit_minor(conn, school_id))
     # In recovery nobody knows what is out: rights stay as they are.
     is_certain = store.school(conn, school_id).mode == "normal"
     out: defaultdict[int, int] = defaultdict(int)
@@ -127,17 +159,21 @@ def _place(
             total[one.device_id][one.account_id] = one.granted
             claims[one.device_id, one.account_id] = one.out - one.rights
     tills = {device.device_id for device in devices if device.kind == parent.CANTEEN}
-    room = {device_id: rules.cap_device_minor - sum(held[device_id].values()) for device_id in tills}
+    room = {
+        device_id: rules.cap_device_minor
+        - sum(held[device_id].values())
+        - standing.held_minor(device_id, epochs[device_id])
+        for device_id in tills
+    }
+    carded = {card.account_id for card in known if card.active}
     homes = {
         account.account_id: account.home_device
         for account in people.accounts(conn, school_id)
-        if account.active and account.home_device in tills
+        if account.active and account.home_device in tills and account.account_id in carded
+        if account.home_device is not None
     }
     balances = accounting.balances_of_kind(conn, school_id, accounting.PURSES)
-    carded = {card.account_id for card in known if card.active}
     for account_id, home in sorted(homes.items()):
-        if account_id not in carded or home is None:
-            continue
         free = parent.free(balances.get(accounting.purse(account_id), 0), rules.slack_minor, out[account_id])
         more = parent.grantable(
             rules.cap_minor, free, held[home].get(account_id, 0), rules.cap_minor, room[home]
@@ -148,4 +184,7 @@ def _place(
             holder, key = (home, epochs[home]), (account_id, MONEY)
             cause = accounting.BY_TABLE, version
             moved += accounting.grant(holder, key, more, claims.get((home, account_id), 0), cause)
-    return total, moved
+    if not is_certain:
+        room = dict.fromkeys(room, -1)
+    meals = meal_rights.place(conn, school_id, standing, homes, epochs, room, rules, today, version)
+    return total, moved, meals

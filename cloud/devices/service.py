@@ -31,13 +31,13 @@ from cloud.devices.registry import FILE_NAME as REGISTRY_FILE
 from cloud.devices.settings import (
     KINDS,
     MoneyRules,
+    benefit_minor,
     money_rules,
     publish_settings,
     set_settings,
     settings_for,
 )
 from cloud.keys import Vault
-from cloud.people import service as people
 from protocols.errors import name as refusal_name
 from protocols.ids import hex8, random_id
 
@@ -46,6 +46,7 @@ __all__ = [
     "EpochRefused",
     "MoneyRules",
     "Released",
+    "benefit_minor",
     "broker_files",
     "end_recovery",
     "in_recovery",
@@ -61,7 +62,6 @@ __all__ = [
     "settings_for",
 ]
 
-GRANTS_A_MESSAGE = 80
 RandomBytes = Callable[[int], bytes]
 
 
@@ -160,21 +160,12 @@ def publish_tables(conn: Connection, vault: Vault, school_id: int, now: int) -> 
 
 
 def offer_rights(conn: Connection, school_id: int, account_ids: Sequence[int], now: int) -> None:
-    """Money has come into these purses: ingest grants it to the home tills when they are online.
+    """Money or meal credit is free again here: ingest grants it to the home tills when they are online.
 
     Before the first table nothing is offered, since the table will place it.
     """
-    wanted = set(account_ids)
-    if not wanted or not store.school(conn, school_id).table_version:
-        return
-    of_till: dict[int, list[int]] = {}
-    for account in people.accounts(conn, school_id):
-        if account.account_id in wanted and account.active and account.home_device is not None:
-            of_till.setdefault(account.home_device, []).append(account.account_id)
-    for device_id, accounts in sorted(of_till.items()):
-        for start in range(0, len(accounts), GRANTS_A_MESSAGE):
-            part = accounts[start : start + GRANTS_A_MESSAGE]
-            store.add_downlinks(conn, school_id, [device_id], "grant", {"accounts": part}, now)
+    if account_ids and store.school(conn, school_id).table_version:
+        placement.offer(conn, school_id, account_ids, now)
 
 
 def fleet(conn: Connection, school_id: int) -> list[FleetRow]:

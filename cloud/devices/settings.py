@@ -19,6 +19,7 @@ from cloud.devices import store
 from cloud.meals import service as meals
 from protocols.errors import FIELD_RANGE, Fault
 from protocols.ledger.parent import CANTEEN, GATE
+from protocols.ledger.record import MEAL_CREDIT, MONEY
 from protocols.wire.messages import FIXED_MOMENT, OFFLINE_AT_ONCE, MenuItem, Settings, pack_settings
 
 KINDS = (GATE, CANTEEN)
@@ -31,25 +32,49 @@ _OF_KIND: dict[str, int | bool] = {
     "offline_at_once": True,
 }
 _OF_MONEY: dict[str, int | bool] = {
-    # The most that one till may hold of one purse and of all purses; the slack L of each purse.
+    # The most that one till may hold of one purse and of all purses; the slack L of each purse, and the L of
+    # meal credit: what a pupil may owe for hot meals, best the price of one or two, 0 for a school without.
     "cap_minor": 50_000,
     "cap_device_minor": 20_000_000,
     "slack_minor": 0,
+    "credit_minor": 0,
 }
+_HIGHEST_CREDIT = "credit_highest_minor"
 
 
 class MoneyRules(NamedTuple):
-    """Minor units: CAP per key, CAP_DEVICE per holder, slack per purse."""
+    """Minor units: CAP per key, CAP_DEVICE per holder, slack per purse, meal credit per account.
+
+    `credit_highest_minor`: the highest meal credit that the school has ever allowed: rights that are
+    out stay out when it allows less.
+    """
 
     cap_minor: int
     cap_device_minor: int
     slack_minor: int
+    credit_minor: int
+    credit_highest_minor: int
+
+    def slack(self, bucket: int) -> int:
+        """L of a key of this bucket: how far it may go below zero by new grants."""
+        if bucket == MONEY:
+            return self.slack_minor
+        return min(self.credit_minor, self.cap_minor) if bucket == MEAL_CREDIT else 0
 
 
 def money_rules(conn: Connection, school_id: int) -> MoneyRules:
     """The bounds of placement in a school."""
     chosen = _chosen(store.school(conn, school_id)).get("money", {})
-    return MoneyRules(**{name: int(chosen.get(name, value)) for name, value in _OF_MONEY.items()})
+    values = {name: int(chosen.get(name, value)) for name, value in _OF_MONEY.items()}
+    highest = max(values["credit_minor"], int(chosen.get(_HIGHEST_CREDIT, 0)))
+    return MoneyRules(**values, credit_highest_minor=highest)
+
+
+def benefit_minor(conn: Connection, school_id: int) -> int:
+    """What one benefit is worth at most: the dearest hot meal on the menu."""
+    return max(
+        (good.price_minor for good in meals.menu(conn, school_id) if meals.hot_meal(good.meal)), default=0
+    )
 
 
 def settings_for(conn: Connection, school_id: int, kind: str, now: int) -> Settings:
@@ -81,7 +106,8 @@ def set_settings(
     conn: Connection, school_id: int, now: int, *, kinds: tuple[str, ...] = KINDS, **values: int | bool
 ) -> int:
     """Change settings of some kinds of devices (repeat_ms, verdict_ms, passage_ms, fixed_moment,
-    offline_at_once) or the bounds of money (cap_minor, cap_device_minor, slack_minor) and publish them.
+    offline_at_once) or the bounds of money (cap_minor, cap_device_minor, slack_minor, credit_minor) and
+    publish them.
 
     Returns the new version.  Fault(FIELD_RANGE) names a value that cannot be.
     """
@@ -92,7 +118,10 @@ def set_settings(
     for name, value in values.items():
         if name in _OF_MONEY:
             _check(name, value, 0x7FFFFFFF if name != "cap_device_minor" else 2**53)
-            chosen.setdefault("money", {})[name] = value
+            money = chosen.setdefault("money", {})
+            money[name] = value
+            if name == "credit_minor":
+                money[_HIGHEST_CREDIT] = max(int(value), int(money.get(_HIGHEST_CREDIT, 0)))
         elif name in _OF_KIND:
             _check(name, value, 0xFFFF)
             for kind in kinds:
@@ -100,6 +129,9 @@ def set_settings(
         else:
             raise Fault(FIELD_RANGE, f"settings.{name}", "unknown")
     store.set_settings(conn, school_id, everything, row.settings_version)
+    rules = money_rules(conn, school_id)
+    if rules.credit_minor > rules.cap_minor:
+        raise Fault(FIELD_RANGE, "settings.credit_minor", "more than cap_minor")
     return publish_settings(conn, school_id, now)
 
 

@@ -195,6 +195,16 @@ def rights(conn: Connection, school_id: int, bucket: int) -> Sequence[Any]:
     return bulk.select(conn, statement, (school_id, bucket))
 
 
+def rights_between(conn: Connection, school_id: int, first: int, last: int) -> Sequence[Any]:
+    """Counters under buckets first..last of every holder, also of those that are closed."""
+    statement = (
+        "SELECT r.*, e.status FROM spending_right r JOIN device_epoch e"
+        " ON e.school_id = r.school_id AND e.device_id = r.device_id AND e.epoch = r.epoch"
+        " WHERE r.school_id = ? AND r.bucket BETWEEN ? AND ?"
+    )
+    return bulk.select(conn, statement, (school_id, first, last))
+
+
 def place_rights(conn: Connection, rows: bulk.Rows) -> None:
     """Write G totals: (school_id, device_id, epoch, account_id, bucket, granted, tabled)."""
     statement = (

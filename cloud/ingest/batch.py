@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from cloud.accounting import service as accounting
 from cloud.accounting.service import BY_OFFER
 from cloud.attendance import service as attendance
+from cloud.benefits import service as benefits
 from cloud.devices import service as devices
 from cloud.ingest import chain, store
 from cloud.ingest.archive import Archive, Grants, Item, Records
@@ -24,8 +25,10 @@ from cloud.ingest.fleet import Device, Fleet
 from cloud.ingest.fork import Forks
 from cloud.ingest.inbox import Checked, Inbox, Place
 from cloud.ingest.late import Late
+from cloud.ingest.means import BALANCED, Means
 from cloud.ingest.needs import Desk, Needs
 from cloud.ingest.outgoing import Post, books_head
+from cloud.ingest.payers import Payers
 from cloud.ingest.prices import Prices
 from cloud.ingest.replay import Judged, Replay, accounts_moved, void_key
 from cloud.ingest.rights import Rights
@@ -56,9 +59,8 @@ class Batch:
         self._asked: list[tuple[Device, messages.Need]] = []
         self._granted: defaultdict[Place, list[tuple[int, int, int]]] = defaultdict(list)
         self._archived_tables: list[tuple[Device, int]] = []
-        self._balances: dict[tuple[int, int], int] = {}
-        self._rooms: dict[Place, int] = {}
-        self._rules: dict[int, devices.MoneyRules] = {}
+        self._over: dict[int, set[int]] = {}
+        self._means = Means(conn, self._rights, now)
         self.refusals: Counter[tuple[int, int, int]] = Counter(inbox.refusals)
         self._wait_for_archive: Callable[[], None] = lambda: None
         self.post = Post(conn, fleet, now)
@@ -88,6 +90,7 @@ class Batch:
         if self._new:
             self._wait_for_archive = archive.append_meanwhile(self._records(), self._now)
         returned = self._judge()
+        self._settle()
         self._decide(returned)
         self._acknowledge()
 
@@ -183,17 +186,11 @@ class Batch:
         """Grants that the device has not journaled, unless a restore has left more out than a purse holds."""
         school_id, accounts = device.school_id, sorted({row[0] for row in rows})
         self._rights.read(self._conn, ((school_id, account) for account in accounts))
-        self._read_balances(school_id, accounts)
-        slack = self._rules_of(school_id).slack_minor
-        covered = {
-            account
-            for account in accounts
-            if parent.free(
-                self._balance(school_id, account), slack, self._rights.out(school_id, account, record.MONEY)
-            )
-            >= 0
-        }
-        self.post.grants(device, [row for row in rows if row[1] != record.MONEY or row[0] in covered])
+        self._means.read_balances(school_id, accounts)
+        covered = [
+            row for row in rows if row[1] not in BALANCED or self._means.free(school_id, row[0], row[1]) >= 0
+        ]
+        self.post.grants(device, covered)
 
     def _want(self, message: Checked) -> None:
         want = messages.unpack_want(message.body)
@@ -224,28 +221,25 @@ class Batch:
         self.post.manifest(device, head.version, head.size, rows_told, bytes(head.root))
 
     def offer(self, device: Device, account_ids: list[int], work_id: int) -> None:
-        """New money in these purses: grant the home till what is free, up to CAP; nothing in recovery.
+        """Money or credit is free here: grant it to the home till, up to CAP; nothing in recovery.
 
         `work_id`: the row of downlink that asks for it.
         """
         if device.in_recovery:
             return
         cause = BY_OFFER, work_id
-        rules = self._rules_of(device.school_id)
+        rules = self._means.rules(device.school_id)
         self._rights.read(self._conn, ((device.school_id, account) for account in account_ids))
-        self._read_balances(device.school_id, account_ids)
+        self._means.read_balances(device.school_id, account_ids)
         told = []
-        for account_id in account_ids:
-            key = (*device.key, device.epoch, account_id, record.MONEY)
-            held = self._rights.get(key).rights
-            balance = self._balance(device.school_id, account_id)
-            out = self._rights.out(device.school_id, account_id, record.MONEY)
-            free = parent.free(balance, rules.slack_minor, out)
-            more = parent.grantable(rules.cap_minor, free, held, rules.cap_minor, self._room(device))
+        for account_id, bucket in ((account, bucket) for account in account_ids for bucket in BALANCED):
+            key = (*device.key, device.epoch, account_id, bucket)
+            held, free = self._rights.get(key).rights, self._means.free(device.school_id, account_id, bucket)
+            more = parent.grantable(rules.cap_minor, free, held, rules.cap_minor, self._means.room(device))
             if more:
                 total = self._rights.grant(key, more, cause)
-                self._grant(device, account_id, record.MONEY, more, total)
-                told.append((account_id, record.MONEY, total))
+                self._grant(device, account_id, bucket, more, total)
+                told.append((account_id, bucket, total))
         self.post.grants(device, told)
 
     # Judging
@@ -261,8 +255,13 @@ class Batch:
             device.school_id: self._prices.read(self._conn, device.school_id, device.settings_wanted)
             for device, _raw in news
         }
-        late = Late(self._conn, self._spendable)
-        replay = Replay(self._rights, prices, self._earlier, self._voided, self._now, late.pays)
+        hot = {
+            device.school_id: self._prices.hot(self._conn, device.school_id, device.settings_wanted)
+            for device, _raw in news
+        }
+        payers = Payers(self._conn, Late(self._conn, self._means.spendable), self._rights.used)
+        undoing = partial(accounting.undoing, self._conn)
+        replay = Replay(self._rights, prices, self._earlier, self._voided, self._now, payers, hot, undoing)
         judged: dict[int, Judged] = {school_id: Judged() for school_id in sorted(prices)}
         for device, raw in news:
             replay.judge(device, raw, judged[device.school_id])
@@ -270,7 +269,18 @@ class Batch:
         for school_id, found in judged.items():
             self._write(school_id, found)
             self.record_count += len(found.rows)
+            self._over.setdefault(school_id, set()).update(found.closed_days)
         return replay
+
+    def _settle(self) -> None:
+        """Days that a journal has closed: re-rate what a fund pays, and offer what became free."""
+        for school_id, days in self._over.items():
+            if days:
+                # Counters and journals of this batch count too.
+                self._rights.write(self._conn, self._now)
+                self._write_journals()
+                returned = benefits.settle(self._conn, school_id, days, self._now)
+                devices.offer_rights(self._conn, school_id, returned, self._now)
 
     def _write(self, school_id: int, found: Judged) -> None:
         """Entries, records, passages and outbox of one school."""
@@ -300,43 +310,22 @@ class Batch:
         wanted |= self._needs.accounts() if returned else set()
         self._rights.read(self._conn, wanted)
         for school_id in {school_id for school_id, _account in wanted}:
-            self._read_balances(school_id, [account for school, account in wanted if school == school_id])
+            self._means.read_balances(
+                school_id, [account for school, account in wanted if school == school_id]
+            )
         desk = Desk(
-            self._rights, self.post, self._balance, self._room, self._rules_of, self._device, self._grant
+            self._rights,
+            self.post,
+            self._means.balance,
+            self._means.room,
+            self._means.rules,
+            self._device,
+            self._grant,
         )
         if returned:
             self._needs.returned(returned, desk, self._now)
         for device, need in self._asked:
             self._needs.ask(device, need, desk, self._now)
-
-    def _read_balances(self, school_id: int, account_ids: list[int]) -> None:
-        codes = {accounting.purse(account_id): account_id for account_id in account_ids}
-        for code, balance in accounting.balances(self._conn, school_id, codes).items():
-            self._balances[school_id, codes[code]] = balance
-
-    def _spendable(self, school_id: int, account_id: int) -> int:
-        """What a purse holds beside all rights that are out."""
-        self._rights.read(self._conn, [(school_id, account_id)])
-        balance = accounting.balances(self._conn, school_id, [accounting.purse(account_id)])
-        return sum(balance.values()) - self._rights.out(school_id, account_id, record.MONEY)
-
-    def _balance(self, school_id: int, account_id: int) -> int:
-        return self._balances[school_id, account_id]
-
-    def _room(self, device: Device) -> int:
-        """CAP_DEVICE less all money rights of a device."""
-        room = self._rooms.get(device.key)
-        if room is None:
-            self._rights.write(self._conn, self._now)  # what this batch changed counts too
-            held = store.held_by(self._conn, *device.key, device.epoch)
-            room = self._rooms[device.key] = self._rules_of(device.school_id).cap_device_minor - held
-        return room
-
-    def _rules_of(self, school_id: int) -> devices.MoneyRules:
-        rules = self._rules.get(school_id)
-        if rules is None:
-            rules = self._rules[school_id] = devices.money_rules(self._conn, school_id)
-        return rules
 
     def _device(self, school_id: int, device_id: int) -> Device | None:
         place = school_id, device_id
@@ -347,7 +336,7 @@ class Batch:
 
     def _grant(self, device: Device, account_id: int, bucket: int, more: int, total: int) -> None:
         """Keep that `more` was granted; the room of the device was asked for before."""
-        self._rooms[device.key] -= more
+        self._means.take_room(device, more)
         self._granted[device.key].append((account_id, bucket, total))
 
     # Finishing
@@ -359,15 +348,7 @@ class Batch:
         """
         now = self._now
         self._rights.write(self._conn, now)
-        spoken = [*self._devices.values(), *self._inbox.older.values()]
-        store.write_journals(
-            self._conn,
-            [
-                (d.next_seq, d.head_mac, d.boot_nonce, d.incarn_seen, *d.key, d.epoch)
-                for d in spoken
-                if d.moved
-            ],
-        )
+        moved = self._write_journals()
         heard = [device for device in self._devices.values() if device.heard]
         states = self._inbox.states
         store.write_devices(
@@ -383,11 +364,19 @@ class Batch:
         silent = [(int(up), *place) for place, up in states.items() if not self._devices[place].heard]
         store.write_online(self._conn, silent)
         devices.count_refusals(self._conn, self.refusals, now)
-        for school_id in sorted({d.school_id for d in spoken if d.in_recovery and d.moved}):
+        for school_id in sorted({d.school_id for d in moved if d.in_recovery}):
             devices.end_recovery(self._conn, school_id, now)
         self._wait_for_archive()
         if archive is not None:
             archive.append(self._frames(), now)
+
+    def _write_journals(self) -> list[Device]:
+        """Write where every journal that moved stands now."""
+        spoken = (*self._devices.values(), *self._inbox.older.values())
+        moved = [device for device in spoken if device.moved]
+        rows = [(d.next_seq, d.head_mac, d.boot_nonce, d.incarn_seen, *d.key, d.epoch) for d in moved]
+        store.write_journals(self._conn, rows)
+        return moved
 
     def _records(self) -> Iterator[Item]:
         for device, raw in self._new.items():

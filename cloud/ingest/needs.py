@@ -16,7 +16,7 @@ from cloud.ingest.fleet import Device
 from cloud.ingest.outgoing import Post
 from cloud.ingest.rights import Right, RightKey, Rights
 from protocols.ledger import parent
-from protocols.ledger.record import MONEY
+from protocols.ledger.record import MEAL_CREDIT, MONEY
 from protocols.wire.messages import Need
 
 FORGET_AFTER_S = 10
@@ -31,7 +31,7 @@ class Desk(NamedTuple):
 
     rights: Rights
     post: Post
-    balance: Callable[[int, int], int]
+    balance: Callable[[int, int, int], int]
     room: Callable[[Device], int]
     rules: Callable[[int], MoneyRules]
     device: Callable[[int, int], Device | None]
@@ -111,13 +111,13 @@ class Needs:
         need = waiting.need
         key = (*device.key, device.epoch, need.account, need.bucket)
         own = desk.rights.get(key)
-        may_have = need.bucket == MONEY and device.kind == parent.CANTEEN and need.wanted > 0
+        may_have = need.bucket in (MONEY, MEAL_CREDIT) and device.kind == parent.CANTEEN and need.wanted > 0
         # After a restore nobody knows yet what is out: nothing is granted.
         if may_have and not device.in_recovery:
             rules, room = desk.rules(device.school_id), desk.room(device)
-            balance = desk.balance(device.school_id, need.account)
+            balance = desk.balance(device.school_id, need.account, need.bucket)
             out = desk.rights.out(device.school_id, need.account, need.bucket)
-            free = parent.free(balance, rules.slack_minor, out)
+            free = parent.free(balance, rules.slack(need.bucket), out)
             more = parent.grantable(need.wanted, free, own.rights, rules.cap_minor, room)
             possible = parent.grantable(need.wanted, need.wanted, own.rights, rules.cap_minor, room)
             if more == need.wanted:

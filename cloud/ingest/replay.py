@@ -3,7 +3,8 @@
 Promises: money reaches a caterer only for a sale at a price the school has
 published, by a device that may sell, within rights that the cloud gave; what
 fails is kept with its refusal number and its money goes to suspense: from the
-purse where rights were used, else as a claim that touches no purse.
+purse or the credit whose rights were used, else as a claim that touches neither.
+A void takes back exactly what its sale moved, wherever that came from.
 Leaves writing to batch.py; counters change in the Rights that it is handed.
 Thousands of records a second go through here, so rows are made as plain tuples.
 """
@@ -11,10 +12,11 @@ Thousands of records a second go through here, so rows are made as plain tuples.
 from collections.abc import Callable, Iterator, Sequence
 from struct import Struct
 
-from cloud.accounting.service import CATERER, CLAIM, SUSPENSE_RULE, Entry, purse
+from cloud.accounting.service import CATERER, CLAIM, SUSPENSE_RULE, Entry
 from cloud.attendance.service import IN, OUT, Passage
 from cloud.ingest.fleet import Device
 from cloud.ingest.late import SUSPENSE_LATE
+from cloud.ingest.payers import Lines, Payers, claim
 from cloud.ingest.rights import RightKey, Rights
 from cloud.notifications.service import ENTRY, EXIT, PURCHASE, Happening
 from protocols.errors import AMOUNT_RANGE, NOT_IN_MENU, OK, RETURN_EXCEEDS_RIGHTS, RIGHTS_SHORT
@@ -34,7 +36,8 @@ Earlier = Callable[[Device, int], tuple[Record, int] | None]
 class Judged:
     """What follows from the records of one school.
 
-    `rows`: of the table record; `entries`: to post; `told`: for the outbox.
+    `rows`: of the table record; `entries`: to post; `told`: for the outbox;
+    `closed_days`: days that a device has closed.
     """
 
     def __init__(self) -> None:
@@ -42,6 +45,7 @@ class Judged:
         self.entries: list[Entry] = []
         self.passages: list[Passage] = []
         self.told: list[Happening] = []
+        self.closed_days: list[int] = []
 
     def refuse(self, refusals: Sequence[int]) -> None:
         """The books refused some entries: keep why with their records, and tell nobody of them."""
@@ -71,14 +75,19 @@ class Replay:
         earlier: Earlier,
         voided: Callable[[Device, int], bool],
         now: int,
-        late: Callable[[RightKey, int], str] | None = None,
+        payers: Payers,
+        hot: dict[int, dict[int, int]],
+        undoing: Callable[[int, str], Lines],
     ) -> None:
         self._rights = rights
         self._prices = prices
         self._earlier = earlier
         self._voided = voided
         self._now = now
-        self._late = late
+        self._payers = payers
+        self._hot = hot
+        self._undoing = undoing
+        self._lines: dict[tuple[Device, int], Lines] = {}
         self._sales: dict[tuple[Device, int], tuple[Record, int]] = {}
         self._voids: set[tuple[Device, int]] = set()
         self._judges = {
@@ -89,6 +98,7 @@ class Replay:
             record.VOID: self._void,
             record.TABLE: self._table,
             record.INCARN: self._incarnation,
+            record.CLOSE_DAY: self._close_day,
         }
         self.returned: set[RightKey] = set()
         """Keys under which a holder answered a recall."""
@@ -118,18 +128,18 @@ class Replay:
         key = (*device.key, device.epoch, item.account, record.bucket_of(item))
         right = self._rights.get(key)
         refusal, after = parent.replay(right.counters, item)
-        debited = CLAIM
+        paid = claim(item.amount)
         if not refusal:
-            self._rights.sold(key, right, after, item.seq)
-            debited = purse(item.account)
             refusal = capable or self._menu_refusal(device, item)
-            if device.status == "closed" and self._late is not None and item.amount > 0:
-                debited = self._late(key, item.amount)
+            # Before a person decides no fund pays for what the rules refuse.
+            if item.amount > 0 and not (refusal and item.flags & record.SALE_SOURCE == record.FROM_BENEFIT):
+                paid = self._payers.lines(key, item.amount, is_late=device.status == "closed")
+            self._rights.sold(key, right, after, item.seq)
         self._sales[device, item.seq] = item, refusal
         if item.amount <= 0:
             return int(refusal)
-        waits = SUSPENSE_RULE if refusal else SUSPENSE_LATE if debited == CLAIM else ""
-        lines = ((debited, -item.amount), (waits or CATERER, item.amount))
+        waits = SUSPENSE_RULE if refusal else SUSPENSE_LATE if paid[-1][0] == CLAIM else ""
+        lines = self._lines[device, item.seq] = [*paid, (waits or CATERER, item.amount)]
         found.entries.append(
             Entry(
                 f"{device.record_prefix}{item.seq}", "sale", item.time, lines,
@@ -140,17 +150,22 @@ class Replay:
             found.told.append(
                 Happening(
                     device.school_id, PURCHASE, item.account, device.device_id, device.epoch, item.seq,
-                    item.time, self._now, item.aux & 0xFFFF, item.amount,
+                    item.time, self._now, item.aux & 0xFFFF, 0 if len(paid) > 1 else item.amount,
                 )
             )  # fmt: skip
         return int(refusal)
 
     def _menu_refusal(self, device: Device, item: Record) -> int:
-        """A sale that is not of a single good at a published price waits for a person."""
-        if item.flags != record.SALE_SINGLE:
+        """A sale that is not of a single good at a published price waits for a person.
+
+        So does one from a benefit or meal credit that is not of that hot meal.
+        """
+        good = item.aux & 0xFFFF
+        if (good, item.amount) not in self._prices[device.school_id]:
             return NOT_IN_MENU
-        known = (item.aux & 0xFFFF, item.amount) in self._prices[device.school_id]
-        return OK if known else NOT_IN_MENU
+        return (
+            OK if record.is_single_sale(item.flags, self._hot[device.school_id].get(good, 0)) else NOT_IN_MENU
+        )
 
     def _right(self, device: Device, item: Record, capable: int, found: Judged) -> int:
         """GRANT and RETURN: counters move; what only the device claims is reserved and not given."""
@@ -184,13 +199,13 @@ class Replay:
             return int(refusal)
         self._rights.replayed(key, after, item.seq)
         self._voids.add(named)
-        taken = SUSPENSE_RULE if sale_refusal else CATERER
+        sold = f"{device.record_prefix}{item.aux}"
+        back = [(code, -amount) for code, amount in self._lines.get(named, ())]
         found.entries.append(
             Entry(
                 void_key(device, item.aux), "reversal", item.time,
-                ((taken, -item.amount), (purse(item.account), item.amount)),
-                device.device_id, device.epoch, item.seq, f"void of record {item.aux}",
-                f"{device.record_prefix}{item.aux}",
+                back or self._undoing(device.school_id, sold),
+                device.device_id, device.epoch, item.seq, f"void of record {item.aux}", sold,
             )
         )  # fmt: skip
         return OK
@@ -215,6 +230,10 @@ class Replay:
         known = device.incarnation, device.incarnation_id
         if item.aux < known[0] or (item.aux, item.account) == known:
             device.incarn_seen = max(device.incarn_seen, item.aux)
+        return capable
+
+    def _close_day(self, device: Device, item: Record, capable: int, found: Judged) -> int:
+        found.closed_days.append(item.day)
         return capable
 
     def _table(self, device: Device, item: Record, capable: int, found: Judged) -> int:

@@ -56,6 +56,7 @@ class Rights:
     def __init__(self) -> None:
         self._rights: dict[RightKey, Right] = {}
         self._holders: dict[tuple[int, int, int], list[RightKey]] = {}
+        self._over: dict[tuple[int, int, int], list[RightKey]] = {}
         self._read: set[tuple[int, int]] = set()
         self._dirty: dict[RightKey, Right] = {}
         self._moved: dict[int, list[Movement]] = {}
@@ -72,9 +73,8 @@ class Rights:
                 right = self._rights[key] = Right()
                 right.counters = Counters(*row[4:8])
                 right.recall_target, right.journaled, right.tabled, right.online, right.closed = row[8:]
-                if right.closed:
-                    continue
-                self._holders.setdefault((school_id, key[3], key[4]), []).append(key)
+                listed = self._over if right.closed else self._holders
+                listed.setdefault((school_id, key[3], key[4]), []).append(key)
 
     def get(self, key: RightKey) -> Right:
         """The counters of a key; zeros for one never seen.  Changes need `touch`."""
@@ -98,6 +98,12 @@ class Rights:
     def out(self, school_id: int, account_id: int, bucket: int) -> int:
         """What all holders together may still spend."""
         return sum(right.out for _key, right in self.holders(school_id, account_id, bucket))
+
+    def used(self, school_id: int, account_id: int, bucket: int) -> int:
+        """S - V of all holders under a key, also of those whose epoch is over."""
+        place = school_id, account_id, bucket
+        keys = [*self._holders.get(place, ()), *self._over.get(place, ())]
+        return sum(self._rights[key].counters.spent - self._rights[key].counters.voided for key in keys)
 
     def grant(self, key: RightKey, more: int, cause: tuple[str, int]) -> int:
         """Raise G; returns the new total."""

@@ -181,13 +181,14 @@ def rights(conn: Connection, school_id: int, account_ids: list[int]) -> Sequence
     return bulk.select(conn, statement, (school_id, account_ids))
 
 
-def held_by(conn: Connection, school_id: int, device_id: int, epoch: int) -> int:
-    """The sum of all money rights of one holder, as far as the database knows."""
+def held_by(conn: Connection, school_id: int, device_id: int, epoch: int, benefit_minor: int) -> int:
+    """What all rights of one holder are worth, as far as the database knows; a benefit `benefit_minor`."""
     statement = (
-        "SELECT CAST(coalesce(sum(granted - returned - spent + voided), 0) AS BIGINT) FROM spending_right"
-        " WHERE school_id = ? AND device_id = ? AND epoch = ? AND bucket = 0"
+        "SELECT CAST(coalesce(sum((granted - returned - spent + voided)"
+        " * CASE WHEN bucket IN (0, 1) THEN 1 ELSE ? END), 0) AS BIGINT) FROM spending_right"
+        " WHERE school_id = ? AND device_id = ? AND epoch = ?"
     )
-    return int(bulk.select(conn, statement, (school_id, device_id, epoch))[0][0])
+    return int(bulk.select(conn, statement, (benefit_minor, school_id, device_id, epoch))[0][0])
 
 
 def write_rights(conn: Connection, rows: bulk.Rows) -> None:

@@ -12,9 +12,19 @@ from sqlalchemy import Connection, Row
 from cloud.meals import store
 from cloud.meals.importer import COLUMNS, import_menu
 from cloud.meals.menu import Item, MenuRefused, set_menu
-from cloud.meals.words import MEALS, hot_meal, meal_of
+from cloud.meals.words import HOT_MEALS, MEALS, hot_meal, meal_of, word_of_hot_meal
 
-__all__ = ["COLUMNS", "Item", "MenuRefused", "hot_meal", "import_menu", "meal_of", "set_menu"]
+__all__ = [
+    "COLUMNS",
+    "HOT_MEALS",
+    "Item",
+    "MenuRefused",
+    "hot_meal",
+    "import_menu",
+    "meal_of",
+    "set_menu",
+    "word_of_hot_meal",
+]
 
 
 class Good(NamedTuple):

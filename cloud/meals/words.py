@@ -18,6 +18,15 @@ def hot_meal(meal: str) -> int:
     return _NUMBERS.get(meal, 0)
 
 
+HOT_MEALS = tuple(range(1, 7))
+
+
+def word_of_hot_meal(number: int) -> str:
+    """The word of a hot meal 1..7 as codes of the books have it: `second-breakfast`."""
+    words = {each: meal.replace(" ", "-") for meal, each in _NUMBERS.items()}
+    return words.get(number, str(number))
+
+
 def meal_of(name: str) -> str:
     """The meal a school means by a name (`Обед` is `lunch`), or the name itself."""
     return _BY_WORD.get(name.strip().lower(), name.strip())

@@ -46,7 +46,11 @@ def event(
         "good": shortened(good or _SOMETHING[language], _GOOD_MAX),
         "amount": _amount(amount_minor, currency, language),
     }
-    return _WORDS[about, language].format(**values)
+    words = _WORDS[about, language]
+    if about == "purchase" and not amount_minor:
+        # A meal that somebody else pays for has no price for the parents.
+        words = words.removesuffix(", {amount}")
+    return words.format(**values)
 
 
 def login_code(language: str, code: str) -> str:

@@ -23,7 +23,7 @@ from cloud.notifications import service as notifications
 from cloud.people import service as people
 from cloud.records import service as records
 from cloud.sessions import service as sessions
-from protocols.ids import hex8
+from protocols.ids import hex8, parse_hex8
 
 LINES_A_PAGE = 30
 _LINES_OF_TODAY = 60
@@ -196,9 +196,7 @@ def today(conn: Connection, school_id: int, adult_id: int, times: SchoolTime, no
     labels = {device.device_id: device.label for device in fleet}
     silent = [Silent(device.label, device.last_seen_at) for device in fleet if _is_silent_gate(device)]
     goods = meals.good_names(conn, school_id, times.language)
-    balances = accounting.balances(
-        conn, school_id, [accounting.purse(child.account_id) for child in children]
-    )
+    balances = _balances(conn, school_id, [child.account_id for child in children])
     cards = []
     for child in children:
         passages = attendance.today(conn, school_id, child.account_id, times.day(now))
@@ -210,12 +208,30 @@ def today(conn: Connection, school_id: int, adult_id: int, times: SchoolTime, no
                 key=hex8(child.account_id),
                 name=child.short_name,
                 class_name=child.class_name,
-                balance_minor=balances[accounting.purse(child.account_id)],
+                balance_minor=balances[child.account_id],
                 presence=Presence(answer.state, answer.since, labels.get(answer.device_id, ""), silent),
                 lines=sorted(lines, key=lambda line: line.at),
             )
         )
     return cards
+
+
+def _codes(account_id: int) -> list[str]:
+    """The accounts of the books that are a child's: its purse, what it owes for meals, meals of a fund."""
+    benefits = [
+        f"{accounting.BENEFITS}{hex8(account_id)}:{meals.word_of_hot_meal(meal)}" for meal in meals.HOT_MEALS
+    ]
+    return [accounting.purse(account_id), accounting.credit(account_id), *benefits]
+
+
+def _balances(conn: Connection, school_id: int, account_ids: Sequence[int]) -> dict[int, int]:
+    """account_id to what a family has: the purse less what is owed for meals."""
+    codes = {
+        account_id: (accounting.purse(account_id), accounting.credit(account_id))
+        for account_id in account_ids
+    }
+    found = accounting.balances(conn, school_id, [code for pair in codes.values() for code in pair])
+    return {account_id: found[purse] + found[credit] for account_id, (purse, credit) in codes.items()}
 
 
 def _is_silent_gate(device: Any) -> bool:
@@ -232,7 +248,7 @@ def _purchases(
     conn: Connection, school_id: int, account_id: int, bounds: tuple[int, int], goods: dict[int, str]
 ) -> list[Line]:
     first, after = bounds
-    history = accounting.history(conn, school_id, accounting.purse(account_id), _LINES_OF_TODAY)
+    history = accounting.history(conn, school_id, _codes(account_id), _LINES_OF_TODAY)
     return [
         Line(it.happened_at, "purchase", it.device_label or "", _good(goods, it.good_id), -it.amount_minor)
         for it in history
@@ -277,13 +293,13 @@ def entry(
 
 def _children(conn: Connection, school_id: int, adult_id: int) -> list[Child]:
     found = people.children_of(conn, school_id, adult_id)
-    balances = accounting.balances(conn, school_id, [accounting.purse(child.account_id) for child in found])
+    balances = _balances(conn, school_id, [child.account_id for child in found])
     return [
         Child(
             hex8(child.account_id),
             child.short_name,
             child.class_name,
-            balances[accounting.purse(child.account_id)],
+            balances[child.account_id],
         )
         for child in found
     ]
@@ -293,8 +309,8 @@ def _lines(
     conn: Connection, school_id: int, child: Child, times: SchoolTime, before: int | None
 ) -> tuple[list[MoneyLine], int | None]:
     goods = meals.good_names(conn, school_id, times.language)
-    purse = accounting.PURSES + child.key
-    rows = accounting.history(conn, school_id, purse, LINES_A_PAGE + 1, before)
+    codes = _codes(parse_hex8(child.key))
+    rows = accounting.history(conn, school_id, codes, LINES_A_PAGE + 1, before)
     older = rows[LINES_A_PAGE - 1].entry_id if len(rows) > LINES_A_PAGE else None
     lines = [
         MoneyLine(
@@ -308,6 +324,8 @@ def _lines(
             row.seq or 0,
         )
         for row in rows[:LINES_A_PAGE]
+        # Money that repays what was owed for a meal changes nothing for the family.
+        if row.amount_minor or row.kind != "settlement"
     ]
     return lines, older
 
@@ -326,7 +344,7 @@ def _explained(
         found = accounting.explain(conn, school_id, entry_id)
     except accounting.NoSuchEntry:
         return None
-    mine = [part for part in found["postings"] if part["code"] == accounting.purse(account_id)]
+    mine = [part for part in found["postings"] if part["code"] in _codes(account_id)]
     if not mine:
         return None
     source = found["record"]

@@ -2,7 +2,8 @@
 
 The theorem (docs/ledger.md): true debt <= slack + the exposure of the holders
 that are lost, copied or rolled back; of one holder it is at most CAP for each
-purse with any row, at most CAP_DEVICE in all.  Each figure is what it would be
+purse with any row, at most CAP_DEVICE in all.  Meal credit counts like money,
+a benefit of a day that is not over like the dearest hot meal.  Each figure is what it would be
 if that happened now, to that device or to all of them at once.
 """
 
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 
 from cloud.devices import service as devices
 from cloud.reconciliation import store
+from protocols.ledger.record import benefit_bucket
 
 LOST, COPIED, ROLLED_BACK, SLACK, RECOVERY = "lost", "copied", "rolled_back", "slack", "recovery"
 ASSUMPTIONS = (SLACK, LOST, COPIED, ROLLED_BACK, RECOVERY)
@@ -38,7 +40,7 @@ class Exposure(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """The bound of a school.  `slack_minor`: L of one purse; `purses`: how many may buy."""
+    """The bound of a school.  `purses`: how many may buy."""
 
     rules: devices.MoneyRules
     purses: int
@@ -47,8 +49,8 @@ class Bound(NamedTuple):
 
     @property
     def slack_minor(self) -> int:
-        """What all purses together may go below zero with nothing broken."""
-        return self.rules.slack_minor * self.purses
+        """What all purses together may go below zero with nothing broken: L of money and of meal credit."""
+        return (self.rules.slack_minor + self.rules.credit_highest_minor) * self.purses
 
     @property
     def lost_minor(self) -> int:
@@ -70,7 +72,10 @@ def bound(conn: Connection, school_id: int) -> Bound:
     """The bound as things stand now."""
     rules = devices.money_rules(conn, school_id)
     recovering = store.is_recovering(conn, school_id)
-    rows = {(row.device_id, row.epoch): row for row in store.exposures(conn, school_id, rules.cap_minor)}
+    worth = devices.benefit_minor(conn, school_id)
+    first = benefit_bucket(store.last_day(conn, school_id), 0)
+    found_rows = store.exposures(conn, school_id, rules.cap_minor, worth, first)
+    rows = {(row.device_id, row.epoch): row for row in found_rows}
     found = [
         _exposure(holder, rows.get((holder.device_id, holder.epoch)), rules, recovering)
         for holder in store.holders(conn, school_id)
@@ -80,14 +85,14 @@ def bound(conn: Connection, school_id: int) -> Bound:
 
 
 def _exposure(holder: Any, row: Any, rules: devices.MoneyRules, recovering: bool) -> Exposure:
-    keys, out, capped, ever = (0, 0, 0, 0)
+    keys, purses, out, capped, ever = (0, 0, 0, 0, 0)
     if row is not None:
-        keys, out, capped, ever = row.keys, row.out, row.out_capped, row.ever_capped
+        keys, purses, out, capped, ever = row.keys, row.purses, row.out, row.out_capped, row.ever_capped
     if recovering:
         # It may have been given more than a restored database knows.
-        capped = ever = keys * rules.cap_minor
+        capped = ever = max(ever, keys * rules.cap_minor)
     most = rules.cap_device_minor
     return Exposure(
         holder.device_id, holder.label, holder.kind, holder.epoch, holder.status, holder.last_seen_at,
-        keys, out, min(capped, most), min(max(ever, capped), most),
+        purses, out, min(capped, most), min(max(ever, capped), most),
     )  # fmt: skip

@@ -184,7 +184,8 @@ def bound_lines(bound: service.Bound) -> Iterator[str]:
     """The bound in words."""
     rules = bound.rules
     yield f"bound: at most {money(bound.total_minor)} can be overspent today, if all of this happens at once"
-    yield f"  slack        {money(bound.slack_minor):>14}  {bound.purses} purses x {money(rules.slack_minor)}"
+    each = f"{money(rules.slack_minor)} and {money(rules.credit_highest_minor)} of meal credit"
+    yield f"  slack        {money(bound.slack_minor):>14}  {bound.purses} purses x {each}"
     for one in bound.devices:
         yield (
             f"  {one.label:12} {money(one.lost_minor):>14} if lost or copied,"
@@ -239,6 +240,7 @@ def bound_json(bound: service.Bound) -> dict[str, Any]:
         "total_minor": bound.total_minor,
         "slack_minor": bound.slack_minor,
         "purses": bound.purses,
+        "credit_minor": bound.rules.credit_highest_minor,
         "cap_minor": bound.rules.cap_minor,
         "cap_device_minor": bound.rules.cap_device_minor,
         "recovering": bound.recovering,

@@ -24,7 +24,8 @@ KINDS = (
     BANK_AMOUNT, CATERER_TOTAL, CATERER_PORTIONS,
 )  # fmt: skip
 
-_CATERER, _SUSPENSE, _PURSE = "caterer:", "suspense:", "purse:"
+_CATERER, _SUSPENSE = "caterer:", "suspense:"
+_OF_PUPILS = ("purse:", "credit:", "benefit:")
 
 
 class Item(NamedTuple):
@@ -171,8 +172,8 @@ def _differing(item: Item, entry: Booked, row: Any, source: Any) -> list[Item]:
         return [item._replace(kind=AMOUNT, right=moved)]
     is_suspended = source is not None and bool(source.refusal)
     goes_right = entry.suspense == moved if is_suspended else entry.caterer == moved
-    purses = [code for code, _amount in entry.postings if code.startswith(_PURSE)]
-    if not goes_right or any(code != _PURSE + hex8(row.account_id) for code in purses):
+    pupils = {code.split(":")[1] for code, _amount in entry.postings if code.startswith(_OF_PUPILS)}
+    if not goes_right or pupils - {hex8(row.account_id)}:
         return [item._replace(kind=ACCOUNT, right=moved)]
     return []
 

@@ -99,30 +99,42 @@ def last_day_before(conn: Connection, school_id: int, day: int) -> int | None:
 _OUT = (
     "granted - returned - spent + voided + CASE WHEN journaled > granted THEN journaled - granted ELSE 0 END"
 )
-_EVER = "CASE WHEN journaled > granted THEN journaled ELSE granted END"
+_EVER = "(CASE WHEN journaled > granted THEN journaled ELSE granted END)"
 
 
-def exposures(conn: Connection, school_id: int, cap: int) -> Sequence[Any]:
+def exposures(conn: Connection, school_id: int, cap: int, benefit: int, first_bucket: int) -> Sequence[Any]:
     """Holders that are not closed: what each could still spend, and how much an older image of it could.
 
-    Columns: device_id, epoch, keys (with any row), out, out_capped, ever_capped; money and meal credit.
+    `benefit`: what one benefit is worth; those below `first_bucket` are of days that are over.  Columns:
+    device_id, epoch, keys (of money and credit with any row), purses, out, out_capped, ever_capped.
     """
     statement = (
-        "SELECT device_id, epoch, count(*) AS keys, CAST(coalesce(sum(out), 0) AS BIGINT) AS out,"  # noqa: S608
+        "SELECT device_id, epoch, sum(CASE WHEN bucket < 8 THEN 1 ELSE 0 END) AS keys,"  # noqa: S608
+        " count(DISTINCT CASE WHEN bucket = 0 THEN account_id END) AS purses,"
+        " CAST(coalesce(sum(out), 0) AS BIGINT) AS out,"
         " CAST(sum(CASE WHEN out > ? THEN ? ELSE out END) AS BIGINT) AS out_capped,"
         " CAST(sum(CASE WHEN ever > ? THEN ? ELSE ever END) AS BIGINT) AS ever_capped"
-        f" FROM (SELECT r.device_id, r.epoch, {_OUT} AS out, {_EVER} AS ever"
+        " FROM (SELECT r.device_id, r.epoch, r.account_id, r.bucket,"
+        f" ({_OUT}) * CASE WHEN r.bucket < 8 THEN 1 ELSE ? END AS out,"
+        f" {_EVER} * CASE WHEN r.bucket < 8 THEN 1 ELSE ? END AS ever"
         "  FROM spending_right r JOIN device_epoch e ON e.school_id = r.school_id"
         "  AND e.device_id = r.device_id AND e.epoch = r.epoch"
-        "  WHERE r.school_id = ? AND r.bucket IN (0, 1) AND e.status <> 'closed') h"
+        "  WHERE r.school_id = ? AND (r.bucket < 8 OR r.bucket >= ?) AND e.status <> 'closed') h"
         " GROUP BY device_id, epoch"
     )
-    return bulk.select(conn, statement, (cap, cap, cap, cap, school_id))
+    values = (cap, cap, cap, cap, benefit, benefit, school_id, first_bucket)
+    return bulk.select(conn, statement, values)
 
 
 def purses(conn: Connection, school_id: int) -> int:
     """How many pupils may buy."""
     statement = "SELECT count(*) FROM pupil WHERE school_id = ? AND status = 'active'"
+    return int(bulk.select(conn, statement, (school_id,))[0][0])
+
+
+def last_day(conn: Connection, school_id: int) -> int:
+    """The newest day that any record of a till has, 0 before the first."""
+    statement = "SELECT coalesce(max(day), 0) FROM record WHERE school_id = ?"
     return int(bulk.select(conn, statement, (school_id,))[0][0])
 
 

@@ -157,6 +157,16 @@ def units_of(item: Record) -> int:
     return 1 if item.flags & SALE_SOURCE == FROM_BENEFIT else item.amount
 
 
+def is_single_sale(flags: int, meal: int) -> bool:
+    """Whether these are flags of a SALE of one good; benefits and credit pay only for its hot meal 1..7."""
+    source = flags & SALE_SOURCE
+    if source == FROM_BENEFIT:
+        return meal > 0 and flags == SALE_SINGLE | FROM_BENEFIT | meal << SALE_MEAL_SHIFT
+    if source == FROM_CREDIT:
+        return meal > 0 and flags == SALE_SINGLE | FROM_CREDIT
+    return flags == SALE_SINGLE
+
+
 def good_aux(good: int, reference: bytes) -> int:
     """aux of a single-good SALE: good id in the low half, two bytes of the card reference above."""
     return good | reference[0] << 16 | reference[1] << 24

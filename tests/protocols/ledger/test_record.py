@@ -60,3 +60,11 @@ def test_fields_out_of_range_are_named():
 def test_aux_carries_good_and_card():
     assert record.good_aux(7, b"\x12\x34\x56\x78") == 0x34120007
     assert record.tap_aux(b"\x12\x34\x56\x78\x9a") == 0x78563412
+
+
+def test_benefits_and_credit_pay_for_hot_meals_only():
+    single, credit, benefit = record.SALE_SINGLE, record.FROM_CREDIT, record.FROM_BENEFIT
+    lunch = 2 << record.SALE_MEAL_SHIFT
+    for meal in (0, 2):
+        good = [flags for flags in range(256) if record.is_single_sale(flags, meal)]
+        assert good == ([single, single | credit, single | benefit | lunch] if meal else [single])

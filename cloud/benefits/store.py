@@ -1,0 +1,120 @@
+"""SQL of entitlements, of the rights to benefits, and of hot meals that were sold.
+
+CROSS JOIN keeps SQLite in the order that is written, from the few rows of the day outwards.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from cloud import bulk, db
+
+
+def has_any(conn: Connection, school_id: int) -> bool:
+    """Whether anybody of a school was ever entitled to a meal."""
+    return bool(bulk.select(conn, "SELECT 1 FROM entitlement WHERE school_id = ? LIMIT 1", (school_id,)))
+
+
+def overlapping(conn: Connection, school_id: int, first: int, last: int) -> Sequence[Any]:
+    """Entitlements that cover any of these days."""
+    statement = (
+        "SELECT account_id, meal, from_day, to_day FROM entitlement"
+        " WHERE school_id = ? AND from_day <= ? AND to_day >= ? ORDER BY account_id, meal, from_day"
+    )
+    return bulk.select(conn, statement, (school_id, last, first))
+
+
+def of_meal(conn: Connection, school_id: int, account_id: int, meal: int) -> Sequence[Any]:
+    """from_day, to_day, fund, category of one account and meal, the latest first."""
+    statement = (
+        "SELECT from_day, to_day, fund, category FROM entitlement"
+        " WHERE school_id = ? AND account_id = ? AND meal = ? ORDER BY from_day DESC"
+    )
+    return bulk.select(conn, statement, (school_id, account_id, meal))
+
+
+def all_of(conn: Connection, school_id: int) -> Sequence[Any]:
+    """Every entitlement of a school."""
+    statement = "SELECT * FROM entitlement WHERE school_id = ? ORDER BY account_id, meal, from_day"
+    return bulk.select(conn, statement, (school_id,))
+
+
+def write(conn: Connection, rows: bulk.Rows) -> None:
+    """Add or change entitlements; rows in the order of the table's columns."""
+    keys = ("school_id", "account_id", "meal", "from_day")
+    names = ("to_day", "fund", "category", "basis", "imported_at")
+    change = ", ".join(f"{name} = excluded.{name}" for name in names)
+    bulk.merge_rows(conn, db.entitlement, rows, keys, change)
+
+
+def rights(conn: Connection, school_id: int, first: int, last: int) -> Sequence[Any]:
+    """Counters of every holder under buckets first..last, with the status and the last day of its journal."""
+    statement = (
+        "SELECT r.device_id, r.epoch, r.account_id, r.bucket, r.granted, r.returned, r.spent, r.voided,"
+        " r.journaled, e.status, j.day AS last_day FROM spending_right r CROSS JOIN device_epoch e"
+        " LEFT JOIN record j ON j.school_id = e.school_id AND j.device_id = e.device_id"
+        "  AND j.epoch = e.epoch AND j.seq = e.next_seq - 1"
+        " WHERE r.school_id = ? AND r.bucket BETWEEN ? AND ? AND e.school_id = r.school_id"
+        " AND e.device_id = r.device_id AND e.epoch = r.epoch"
+    )
+    return bulk.select(conn, statement, (school_id, first, last))
+
+
+def buckets_out(conn: Connection, school_id: int, before: int) -> list[int]:
+    """Buckets of benefits below `before` under which anything is still out."""
+    statement = (
+        "SELECT DISTINCT r.bucket FROM spending_right r JOIN device_epoch e"
+        " ON e.school_id = r.school_id AND e.device_id = r.device_id AND e.epoch = r.epoch"
+        " WHERE r.school_id = ? AND r.bucket BETWEEN 8 AND ? AND e.status <> 'closed'"
+        " AND r.granted - r.returned - r.spent + r.voided > 0"
+    )
+    return [row[0] for row in bulk.select(conn, statement, (school_id, before - 1))]
+
+
+def days_with_records(conn: Connection, school_id: int, first: int, after: int) -> list[int]:
+    """Days from `first` to before `after` of which there are records: one step in the index for each."""
+    days: list[int] = []
+    statement = "SELECT min(day) FROM record WHERE school_id = ? AND day >= ? AND day < ?"
+    day = bulk.select(conn, statement, (school_id, first, after))[0][0]
+    while day is not None:
+        days.append(day)
+        day = bulk.select(conn, statement, (school_id, day + 1, after))[0][0]
+    return days
+
+
+def expire(conn: Connection, rows: bulk.Rows) -> None:
+    """Raise R: (by how much, school_id, device_id, epoch, account_id, bucket)."""
+    statement = (
+        "UPDATE spending_right SET returned = returned + ? WHERE school_id = ? AND device_id = ?"
+        " AND epoch = ? AND account_id = ? AND bucket = ?"
+    )
+    bulk.run_many(conn, statement, rows)
+
+
+def closed_by(conn: Connection, school_id: int, day: int) -> set[tuple[int, int]]:
+    """(device_id, epoch) of every journal that has a CLOSE_DAY of this day."""
+    statement = "SELECT device_id, epoch FROM record WHERE school_id = ? AND day = ? AND type = 11"
+    return {(row[0], row[1]) for row in bulk.select(conn, statement, (school_id, day))}
+
+
+def sales(conn: Connection, school_id: int, day: int) -> Sequence[Any]:
+    """Accepted single sales of a day from money or credit to accounts that have an entitlement of that day.
+
+    Without those that were voided; with the status and the last day of the journal.
+    """
+    statement = (
+        "SELECT r.device_id, r.epoch, r.seq, r.time, r.account_id, r.amount, r.aux, e.status,"
+        " j.day AS last_day FROM record r CROSS JOIN device_epoch e LEFT JOIN record j"
+        " ON j.school_id = e.school_id AND j.device_id = e.device_id AND j.epoch = e.epoch"
+        "  AND j.seq = e.next_seq - 1"
+        " WHERE r.school_id = ? AND r.day = ? AND r.type = 6 AND r.refusal = 0 AND r.flags IN (1, 3)"
+        " AND e.school_id = r.school_id AND e.device_id = r.device_id AND e.epoch = r.epoch"
+        " AND r.account_id IN (SELECT account_id FROM entitlement"
+        "  WHERE school_id = ? AND from_day <= ? AND to_day >= ?)"
+        " AND NOT EXISTS (SELECT 1 FROM record v WHERE v.school_id = r.school_id AND v.day = r.day"
+        "  AND v.device_id = r.device_id AND v.epoch = r.epoch AND v.type = 7 AND v.aux = r.seq"
+        "  AND v.refusal = 0)"
+        " ORDER BY r.time, r.device_id, r.epoch, r.seq"
+    )
+    return bulk.select(conn, statement, (school_id, day, school_id, day, day))
