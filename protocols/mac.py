@@ -9,9 +9,10 @@ its own hmac, which is the same function, faster.
 import hashlib
 
 try:
+    from hmac import compare_digest as _compare
     from hmac import digest as _digest
 except ImportError:
-    _digest = None
+    _compare = _digest = None
 
 MAC_SIZE = 32
 _BLOCK = 64
@@ -48,7 +49,6 @@ class Hmac:
         if len(key) > _BLOCK:
             key = hashlib.sha256(key).digest()
         padded = key + bytes(_BLOCK - len(key))
-        self._key = key
         self._inner = bytes(_INNER[value] for value in padded)
         self._outer = bytes(_OUTER[value] for value in padded)
 
@@ -58,7 +58,9 @@ class Hmac:
     def mac(self, first, second: "bytes | bytearray" = b"") -> bytes:
         """32 bytes over the two parts, one after the other."""
         if _digest is not None:
-            return _digest(self._key, bytes(first) + second, "sha256")
+            # Two hashes of whole bytes: a third less than hmac.digest, which sets a key up each time.
+            taken = hashlib.sha256(self._inner + first + second).digest()
+            return hashlib.sha256(self._outer + taken).digest()
         inner = hashlib.sha256(self._inner)
         inner.update(first)
         inner.update(second)
@@ -82,6 +84,8 @@ def hkdf_sha256(key: bytes, label: bytes, length: int = 32) -> bytes:
 
 def equal(left, right) -> bool:
     """Compare in a time that does not tell where the first difference is."""
+    if _compare is not None:
+        return _compare(left, right)
     if len(left) != len(right):
         return False
     difference = 0

@@ -4,20 +4,16 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Row, func, select
 
+from cloud import bulk
 from cloud.db import insert_rows, passage
 
 _ORDER = (passage.c.happened_at, passage.c.device_id, passage.c.epoch, passage.c.seq)
 
 
-def known(conn: Connection, school_id: int, device_id: int, epoch: int, seqs: Sequence[int]) -> set[int]:
+def known(conn: Connection, school_id: int, device_id: int, epoch: int, seqs: list[int]) -> set[int]:
     """Which of these records of one device stand here already."""
-    wanted = select(passage.c.seq).where(
-        passage.c.school_id == school_id,
-        passage.c.device_id == device_id,
-        passage.c.epoch == epoch,
-        passage.c.seq.in_(seqs),
-    )
-    return set(conn.execute(wanted).scalars())
+    statement = "SELECT seq FROM passage WHERE school_id = ? AND device_id = ? AND epoch = ? AND seq IN ?"
+    return {row[0] for row in bulk.select(conn, statement, (school_id, device_id, epoch, seqs))}
 
 
 def add(conn: Connection, rows: Sequence[tuple]) -> None:
