@@ -233,6 +233,12 @@ def read_registry(conn: Connection, vault: Vault, school_id: int) -> int:
     return changes
 
 
+def highest_enrolled(vault: Vault, school_id: int) -> int:
+    """The highest incarnation in which the registry saw a device enrolled; 0 when none was."""
+    lines = registry.read(vault, school_id)
+    return max((line.incarnation for line in lines if isinstance(line, registry.Enrolment)), default=0)
+
+
 def _add_again(conn: Connection, line: registry.Enrolment) -> None:
     place = line.school_id, line.device_id
     present = store.present_epoch(conn, *place)

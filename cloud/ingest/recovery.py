@@ -45,7 +45,9 @@ def begin(
     """Start a new incarnation in recovery mode; `number` is its random id.  Returns its counter."""
     lock_school(conn, school_id)
     devices.read_registry(conn, vault, school_id)
-    counter = 1 + max(above, store.incarnation(conn, school_id), highest(archive, school_id))
+    # The registry may be all that is left of a lost life: its devices are not read by this incarnation yet.
+    known = max(highest(archive, school_id), devices.highest_enrolled(vault, school_id))
+    counter = 1 + max(above, store.incarnation(conn, school_id), known)
     archive.append([Incarnation(school_id, counter, number, now)], now)
     store.begin_incarnation(conn, school_id, counter, number, reason)
     alarms.raise_alarm(conn, school_id, "recovery", f"incarnation {counter}: {reason}", now)

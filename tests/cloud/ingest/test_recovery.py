@@ -218,6 +218,21 @@ def test_incarnation_is_above_all_that_were_seen(world: World) -> None:
     assert (school(world)[0], school(world)[2]) == (8, "recovery")
 
 
+def test_incarnation_is_above_those_of_the_registry(world: World) -> None:
+    kept = backup(world)
+    world.ingest.recover(world.school, "a first restore")
+    with db.begin(world.engine) as conn:
+        # Enrolled in incarnation 2: no recovery of that number waits for it.
+        devices.new_epoch(conn, world.vault, world.school, "line-2", NOON)
+    set_back(world, kept)
+    without_archive(world)
+    world.ingest.recover(world.school, "the whole machine was set back")
+    assert school(world)[0] == 3
+    meet(world, world.line)
+    # What the new board holds was granted by a life that nobody remembers: it is read first.
+    assert school(world)[2] == "recovery"
+
+
 def test_device_enrolled_after_the_backup_is_known(world: World) -> None:
     kept = backup(world)
     with db.begin(world.engine) as conn:
