@@ -9,6 +9,7 @@ credit; light, text and moment are the same for all three.
 """
 
 from firmware.app.settings import item_at
+from firmware.app.voids import Voids
 from firmware.hal import panel as show
 from protocols.errors import NOTHING_ON_SALE, OK, RIGHTS_SHORT, Fault
 from protocols.ledger import record
@@ -42,6 +43,7 @@ class Canteen:
         self._controller = controller
         self._reader = controller.board.reader
         self._link = controller.board.link
+        self._voids = Voids(controller)
         self._waiting: _Waiting | None = None
         self._number = int.from_bytes(controller.board.random_bytes(4), "little") & 0x7FFFFFFF
 
@@ -49,17 +51,24 @@ class Canteen:
         """After a boot: a card that waited has no record, so it never happened."""
 
     def step(self) -> int:
-        """Go on with the card that waits, or take the next one."""
+        """Go on with the card that waits, or take the next one; without one, take a sale back if asked to."""
         if self._waiting is not None:
             return self._go_on(self._waiting)
         tap = self._reader.next_tap()
         if tap is None:
-            return _IDLE_MS
+            return self._void()
         try:
             self._tap(tap)
         except Fault as fault:
             self._drop_waiting()
             self._controller.refuse_broken(tap, fault)
+        return 0
+
+    def _void(self) -> int:
+        seq = self._controller.panel.next_void()
+        if seq is None:
+            return _IDLE_MS
+        self._voids.answer(seq)
         return 0
 
     def _tap(self, tap) -> None:

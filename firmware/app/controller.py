@@ -40,7 +40,7 @@ from protocols.wire.table import BLOCKED
 _TAIL = 32
 # Records after which a boot should not have to replay more, even if they moved no rights.
 _REPLAY_MAX = 1024
-_MONEY = (record.SALE, record.GRANT, record.RETURN)
+_MONEY = (record.SALE, record.VOID, record.GRANT, record.RETURN)
 
 
 class Identity:
@@ -179,7 +179,7 @@ class Controller:
         day = self.day(moment)
         if kind in _MONEY:
             item = record.Record(kind, flags, day, 0, moment, account, amount, aux)
-            bucket = record.bucket_of(item) if kind == record.SALE else aux
+            bucket = record.bucket_of(item) if kind in (record.SALE, record.VOID) else aux
             self.counters.check_room(account, bucket)
         self._close_before(day, moment)
         seq = self.journal.append(kind, flags, day, moment, account, amount, aux)

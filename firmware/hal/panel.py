@@ -37,10 +37,18 @@ class Panel:
         """(name, number) pairs about the device's health."""
         raise NotImplementedError
 
+    def voided(self, of: int, refusal: int, seq: int) -> None:
+        """What came of taking back the sale with record `of`: `seq` of the VOID, or 0 and the refusal."""
+        raise NotImplementedError
+
     def fault(self, code: int, thing: str) -> None:
         """Something is broken: number and thing of a Fault."""
         raise NotImplementedError
 
     def next_question(self):
         """LAST, STATUS or None: what the engineer's side asks.  Never waits."""
+        raise NotImplementedError
+
+    def next_void(self):
+        """The seq of the sale that the line's staff takes back, or None.  Never waits."""
         raise NotImplementedError

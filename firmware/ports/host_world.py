@@ -1,7 +1,7 @@
 """The world around a virtual board as lines of text: cards, rotor and clock in, lights and answers out.
 
-    in:  clock UTC_S TICKS_MS | card SIDE CREDENTIAL | rotor SIDE | last | status
-    out: ready | verdict | passage | last | status | fault, each with name=value fields
+    in:  clock UTC_S TICKS_MS | card SIDE CREDENTIAL | rotor SIDE | void SEQ | last | status
+    out: ready | verdict | passage | voided | last | status | fault, each with name=value fields
 
 Lines from the world keep their order: a clock line takes effect when all cards
 before it were taken.  The end of the input ends the board.  This is a board's
@@ -33,6 +33,7 @@ class World:
         self._poll.register(source, select.POLLIN)
         self._events = []
         self._questions = []
+        self._voids = []
         self.closed = False
         self.dropped = 0
 
@@ -70,8 +71,16 @@ class World:
         elif kind in (LAST, STATUS):
             if len(self._questions) < _QUESTIONS_MAX:
                 self._questions.append(kind)
+        elif kind == "void":
+            self._take_void(int(words[1]))
         else:
             raise ValueError(kind)
+
+    def _take_void(self, seq: int) -> None:
+        if len(self._voids) < _QUESTIONS_MAX:
+            self._voids.append(seq)
+        else:
+            self.dropped += 1
 
     def next_event(self, kind: str):
         """The oldest event if it is of that kind.  Clock lines in front of it take effect now."""
@@ -86,6 +95,10 @@ class World:
     def next_question(self):
         """The oldest question, or None."""
         return self._questions.pop(0) if self._questions else None
+
+    def next_void(self):
+        """The oldest sale to take back, or None."""
+        return self._voids.pop(0) if self._voids else None
 
     def say(self, line: str) -> None:
         """One line to the world, in one write."""
@@ -169,6 +182,10 @@ class WorldPanel:
         """How the board is."""
         self._world.say("status " + " ".join("%s=%d" % value for value in values))
 
+    def voided(self, of: int, refusal: int, seq: int) -> None:
+        """What came of taking a sale back."""
+        self._world.say("voided of=%d refusal=%d seq=%d" % (of, refusal, seq))
+
     def fault(self, code: int, thing: str) -> None:
         """What is broken."""
         self._world.say("fault %d %s" % (code, thing.replace(" ", "_")))
@@ -176,6 +193,10 @@ class WorldPanel:
     def next_question(self):
         """What the world asks."""
         return self._world.next_question()
+
+    def next_void(self):
+        """What the world takes back."""
+        return self._world.next_void()
 
 
 class WorldClock:

@@ -81,14 +81,14 @@ class Holder:
             return None
         return counters.returned + min(target - counters.returned, rights(counters))
 
-    def excess_due(self, account: int, bucket: int):
-        """The R total to journal behind a VOID that lifted the rights above CAP, or None.
+    def excess_due(self, account: int, bucket: int, coming: int):
+        """The R total to journal ahead of a VOID that brings `coming` units back, or None.
 
-        A cashier's mistake is always undone; what is then more than one device
-        may hold goes back to the parent at once.
+        A cashier's mistake is always undone; what would then be more than one
+        device may hold goes to the parent first, so that no cut leaves it here.
         """
         counters = self._store.get(account, bucket)
-        excess = rights(counters) - self.cap
+        excess = min(rights(counters) + coming - self.cap, rights(counters))
         return counters.returned + excess if excess > 0 else None
 
     def apply(self, item: record.Record) -> None:

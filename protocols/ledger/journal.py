@@ -204,6 +204,11 @@ class Journal:
         self.last_day = day
         return seq
 
+    def check_room(self, count: int, day: int) -> None:
+        """Fault(JOURNAL_FULL) unless `count` records (at most SLOTS) fit: asked ahead of what stays whole."""
+        if self._slot + count > SLOTS and self._ordinal + 1 - self._oldest >= self._sectors:
+            self._check_expired(self._oldest, day)
+
     def _program(self, offset: int, data: bytes) -> bool:
         """Whether the bytes stand in flash after programming them."""
         buffer = memoryview(self._page_buffer)[: len(data)]

@@ -125,6 +125,7 @@ class SimPanel:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self.question: str | None = None
+        self.voids: deque[int] = deque()
 
     def ready(self, device: int, next_seq: int) -> None:
         """The board has started."""
@@ -142,6 +143,10 @@ class SimPanel:
     def status(self, values: Any) -> None:
         """Health."""
 
+    def voided(self, of: int, refusal: int, seq: int) -> None:
+        """What came of taking a sale back."""
+        self._terminal.is_voided(of, refusal, seq)
+
     def fault(self, code: int, thing: str) -> None:
         """A fault that the board shows."""
         self._terminal.faults[code] = self._terminal.faults.get(code, 0) + 1
@@ -150,6 +155,10 @@ class SimPanel:
         """What the engineer's side asks."""
         asked, self.question = self.question, None
         return asked
+
+    def next_void(self) -> int | None:
+        """What the cashier takes back."""
+        return self.voids.popleft() if self.voids else None
 
 
 class SimLink:

@@ -243,6 +243,11 @@ class Terminal:
             self.sent_away += 1
         self.decided(self)
 
+    def is_voided(self, of: int, refusal: int, seq: int) -> None:
+        """The cashier is told that a sale was taken back: I8, the VOID stands in flash."""
+        if not refusal and not self._has_record(seq, record.VOID):
+            self.complain("I8", f"{self.name} says that sale {of} is void by record {seq}, not in flash")
+
     def is_released(self, direction: str) -> None:
         """The rotor is free: I8, its passage stands in flash."""
         for raw in reversed(self.journal[-4:]):

@@ -158,6 +158,8 @@ class RigPanel:
         self.faults = []
         self.answers = []
         self.questions = []
+        self.voids = []
+        self.voided_sales = []
         self.on_verdict = None
 
     def ready(self, device, next_seq):
@@ -177,11 +179,17 @@ class RigPanel:
     def status(self, values):
         self.answers.append(("status", dict(values)))
 
+    def voided(self, of, refusal, seq):
+        self.voided_sales.append((of, refusal, seq))
+
     def fault(self, code, thing):
         self.faults.append(code)
 
     def next_question(self):
         return self.questions.pop(0) if self.questions else None
+
+    def next_void(self):
+        return self.voids.pop(0) if self.voids else None
 
 
 class RigLink:

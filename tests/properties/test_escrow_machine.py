@@ -116,11 +116,11 @@ class EscrowMachine(RuleBasedStateMachine):
         seq = len(device.journal) + 1
         wanted = record.Record(record.VOID, sale.flags, DAY, seq, 0, sale.account, sale.amount, sale.seq)
         if may_void(sale, wanted, device.is_voided(sale.seq)) == errors.OK:
-            device.write(record.VOID, sale.account, sale.amount, sale.seq)
-            self.eaten[sale.account] -= sale.amount
-            excess = device.holder.excess_due(sale.account, record.MONEY)
+            excess = device.holder.excess_due(sale.account, record.MONEY, sale.amount)
             if excess is not None:
                 device.write(record.RETURN, sale.account, excess)
+            device.write(record.VOID, sale.account, sale.amount, sale.seq)
+            self.eaten[sale.account] -= sale.amount
 
     @rule(till=tills, count=st.integers(1, 10))
     def upload(self, till: int, count: int) -> None:

@@ -73,7 +73,7 @@ def test_questions_do_not_wait_for_cards(pipe):
 
 
 @pytest.mark.parametrize(
-    "line", ["", "card", "card up a:1", "card in", "rotor", "clock x 1", "open", "rotor -"]
+    "line", ["", "void", "void x", "card", "card up a:1", "card in", "rotor", "clock x 1", "open", "rotor -"]
 )
 def test_rubbish_is_counted(pipe, line):
     pipe.send(line, "card in a:04C716D0")
@@ -164,3 +164,14 @@ def test_waiter_wakes_on_a_line(pipe):
     waiter.wait(20000)
     assert WorldReader(pipe.world).next_tap() is not None
     waiter.wait(0)
+
+
+def test_voids_are_asked_and_answered(pipe):
+    panel = WorldPanel(pipe.world)
+    pipe.send("void 12", "void 9")
+    assert [panel.next_void() for _ in range(3)] == [12, 9, None]
+    panel.voided(12, 0, 13)
+    panel.voided(9, 38, 0)
+    assert pipe.heard() == ["voided of=12 refusal=0 seq=13", "voided of=9 refusal=38 seq=0"]
+    pipe.send(*["void 1"] * 10)
+    assert WorldReader(pipe.world).dropped == 2

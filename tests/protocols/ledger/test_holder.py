@@ -142,14 +142,23 @@ def test_void_undoes_exactly_its_sale_once():
     assert parent.replay(counters, future, sale)[0] == errors.VOID_UNKNOWN
 
 
-def test_void_above_the_cap_goes_back_at_once():
+def test_void_above_the_cap_is_returned_ahead():
     holder = holder_with(1000)
     sale = trade(record.SALE, amount=500, seq=4)
     holder.apply(sale)
-    assert holder.excess_due(5, 0) is None
-    holder.apply(item(record.GRANT, 1500))
+    assert holder.excess_due(5, 0, 500) is None
+    holder.apply(item(record.GRANT, 1400))
+    assert (holder.rights(5), holder.excess_due(5, 0, 500)) == (900, 400)
+    holder.apply(item(record.RETURN, 400))
+    assert holder.excess_due(5, 0, 500) is None
     holder.apply(trade(record.VOID, amount=500, seq=6, aux=4))
-    assert holder.rights(5) == 1500
-    assert holder.excess_due(5, 0) == 500
-    holder.apply(item(record.RETURN, 500))
-    assert (holder.rights(5), holder.excess_due(5, 0)) == (1000, None)
+    assert (holder.rights(5), holder.excess_due(5, 0, 0)) == (1000, None)
+
+
+def test_no_more_is_returned_than_is_there():
+    holder = holder_with(300)
+    # A CAP that was lowered since the sale: the rest goes back behind the VOID.
+    holder.cap = 400
+    assert holder.excess_due(5, 0, 600) == 300
+    holder.apply(item(record.RETURN, 300))
+    assert holder.excess_due(5, 0, 600) is None
