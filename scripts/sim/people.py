@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from protocols.ledger import record
 from scripts.sim.terminal import Terminal
 from scripts.sim.town import Pupil
 
@@ -33,6 +34,9 @@ _TOPUP_MS = (800, 4_000)
 _LINES_MAX = 4
 # Within it a second tap at the same terminal is a repeated one; only some people do that.
 _REPEATED_MS = 3_300
+# One in so many taps at a till, its cashier takes a sale back; so many records back it may lie.
+_VOID_IN = 24
+_VOID_BACK = 40
 # Whose purse holds less than the cheapest meal mostly stays away, and pays in soon.
 _POOR_MINOR = 5_500
 
@@ -162,6 +166,27 @@ class People:
         if not chance.randrange(4):
             card = sim.town.second_cards.get(pupil.account, card)
         self.tap(terminal, card)
+        if not terminal.is_gate and not chance.randrange(_VOID_IN):
+            sim.heap.after(chance.randrange(100, 5_000), self._void, terminal)
+
+    def _void(self, terminal: Terminal) -> None:
+        """A cashier takes a sale back: mostly one of this till, at times the same again or of another."""
+        chance = self._chance
+        if not terminal.runs:
+            return
+        of = terminal if chance.randrange(6) else chance.choice(self._sim.terminals)
+        sales = [raw for raw in of.journal[-_VOID_BACK:] if raw[0] == record.SALE]
+        if sales:
+            seq = record.unpack(chance.choice(sales)).seq
+            self.void(terminal, seq)
+            if not chance.randrange(3):
+                self._sim.heap.after(chance.randrange(100, 20_000), self.void, terminal, seq)
+
+    def void(self, terminal: Terminal, seq: int) -> None:
+        """The cashier asks for it; a board without power hears nothing."""
+        if terminal.runs:
+            terminal.panel.voids.append(seq)
+            terminal.wake(0)
 
     def tap(self, terminal: Terminal, card: str) -> None:
         """A card is held to a terminal; at a gate most people also walk through."""

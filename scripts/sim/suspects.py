@@ -176,8 +176,12 @@ class Suspects:
 
     def unpriced_minor(self) -> int:
         """True sales at a price that a restore forgot until the office said it again: the purse has paid,
-        the caterer waits for a person."""
-        statement = "SELECT device_id, raw FROM record WHERE type = ? AND refusal = ?"
-        rows = self._sim.cloud.select(statement, (record.SALE, NOT_IN_MENU))
+        the caterer waits for a person; less those that were taken back."""
+        statement = (
+            "SELECT s.device_id, s.raw FROM record s WHERE s.type = ? AND s.refusal = ? AND NOT EXISTS"
+            " (SELECT 1 FROM record v WHERE v.device_id = s.device_id AND v.epoch = s.epoch AND v.type = ?"
+            " AND v.aux = s.seq AND v.refusal = 0)"
+        )
+        rows = self._sim.cloud.select(statement, (record.SALE, NOT_IN_MENU, record.VOID))
         true = {(terminal.device, raw) for terminal in self._sim.terminals for raw in terminal.journal}
         return sum(record.unpack(raw).amount for device, raw in rows if (device, bytes(raw)) in true)

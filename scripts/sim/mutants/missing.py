@@ -11,7 +11,6 @@ MISSING = (
     ("higher_incarnation_ignored", "a restored cloud ignores a higher incarnation", _NO_FAULT),
     ("older_epoch_accepted", "a message of an older epoch is taken", _NO_FAULT),
     ("old_incarnation_accepted", "a grant from before a restore is obeyed after it", _NO_FAULT),
-    ("double_void", "a sale is voided twice", "the product has no voids on a till yet"),
     (
         "lost_in_recovery_releases_what_is_known",
         "not CAP, though the cloud has lost its memory",

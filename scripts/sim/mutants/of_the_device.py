@@ -7,6 +7,7 @@ from typing import Any
 from firmware.app import accounts, sync
 from firmware.app.canteen import Canteen
 from firmware.app.turnstile import Turnstile
+from firmware.app.voids import Voids
 from firmware.hal import panel as show
 from protocols.errors import OK, RECORD_CRC, Fault
 from protocols.ledger import journal, record
@@ -139,3 +140,32 @@ def blanked_tail_unnoticed(patches: Patches) -> None:
         return on_ack
 
     patches.wrap(sync.Sync, "_on_ack", make)
+
+
+@mutant("a sale is voided twice", "power_off", "link_drop")
+def double_void(patches: Patches) -> None:
+    """Nobody looks whether the sale was voided before."""
+    patches.replace(Voids, "_was_voided", lambda self, seq: False)
+
+
+@mutant("a till forgets at a boot which sales it voided", "power_off", "power_off_school")
+def voids_forgotten_at_boot(patches: Patches) -> None:
+    """The answer comes from memory, not from the journal."""
+
+    def make(original: Any) -> Any:
+        def take_back(self: Any, seq: int) -> Any:
+            refusal, voided = original(self, seq)
+            if not refusal:
+                vars(self).setdefault("voided", set()).add(seq)
+            return refusal, voided
+
+        return take_back
+
+    patches.wrap(Voids, "take_back", make)
+    patches.replace(Voids, "_was_voided", lambda self, seq: seq in vars(self).get("voided", ()))
+
+
+@mutant("what a void lifts above CAP stays on the till", "card_between_tills", "link_drop")
+def void_above_cap(patches: Patches) -> None:
+    """Nothing is returned ahead of a void."""
+    patches.replace(Holder, "excess_due", lambda self, account, bucket, coming: None)
