@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from protocols.ledger.record import NOTE, PASS, PASS_OPENED, PASS_STAGE, SALE
+from protocols.errors import VOID_TWICE
+from protocols.ledger.record import NOTE, PASS, PASS_OPENED, PASS_STAGE, SALE, VOID
 from scripts.play.day import Tap
 
 PATIENCE_S = 0.25  # how long one look at the board's lines waits before the hand looks round
@@ -121,6 +122,27 @@ class Hand:
     def wait_out(self, tap: Tap, verdict: Verdict, seconds: int) -> int:
         """Let the board's clock run on instead; returns the number of the record that nobody passed."""
         return self._end_passage(verdict, lambda: self.clock(tap.at + seconds))
+
+    def void(self, seq: int, at: int) -> Verdict:
+        """Take a sale back as the line's staff does: "voided" with the VOID's seq, or "kept" and why."""
+        was_asked = False
+        while True:
+            try:
+                self._until_online()
+                self.clock(at)
+                self._send(f"void {seq}")
+                is_again, was_asked = was_asked, True
+                fields = self._await("voided")
+            except BoardGone:
+                continue
+            refusal, number = int(fields["refusal"]), int(fields["seq"])
+            if refusal == VOID_TWICE and is_again:
+                # The board ended between its record and its answer.
+                last = self._ask("last")
+                if int(last["type"]) == VOID and int(last["seq"]) > self._seq_known:
+                    refusal, number = 0, int(last["seq"])
+            self._know(number)
+            return Verdict("kept" if refusal else "voided", refusal, number)
 
     def clock(self, at: int) -> None:
         """Tell the board the time, in UTC seconds; a passage that waited too long ends by that."""

@@ -7,7 +7,7 @@ by reloading.
 """
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -106,6 +106,7 @@ def create_panel(setting: Setting, taps: Taps) -> Flask:
     app.add_url_rule("/tap", view_func=panel.tap, methods=["POST"], endpoint="tap")
     app.add_url_rule("/taps/<int:number>", view_func=panel.page, endpoint="trail")
     app.add_url_rule("/taps/<int:number>/columns", view_func=panel.columns, endpoint="columns")
+    app.add_url_rule("/taps/<int:number>/void", view_func=panel.void, methods=["POST"], endpoint="void")
     app.add_url_rule("/language", view_func=panel.choose_language, methods=["POST"], endpoint="language")
     app.add_url_rule("/cloud/<name>", view_func=panel.sheet, endpoint="sheet")
     return app
@@ -193,6 +194,18 @@ class _Panel:
             return self.page(problem=self._say(problem)), 422
         trail = self._taps.tap(choice, who)
         self._forms[trail.number] = self._form()
+        self._forms.pop(trail.number - KEPT, None)
+        return redirect(url_for("trail", number=trail.number), 303)
+
+    def void(self, number: int) -> AnyResponse:
+        """Take the sale of a trail back; the answer is the page of a trail of its own."""
+        sale = self._taps.trail(number)
+        if sale is None or not sale.sale_seq:
+            abort(404)
+        trail = self._taps.tap(replace(sale.choice, undoes=sale.sale_seq), sale.who)
+        kept = self._forms.get(number)
+        if kept:
+            self._forms[trail.number] = kept
         self._forms.pop(trail.number - KEPT, None)
         return redirect(url_for("trail", number=trail.number), 303)
 

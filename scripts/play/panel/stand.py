@@ -70,18 +70,35 @@ class Stand:
         """One tap: light and record by the board's lines, then somebody follows it into the cloud."""
         choice, number = trail.choice, trail.number
         self.trails.restart(number)
+        if choice.undoes:
+            self._take_back(hand, trail)
+            return
         tap = Tap(number, choice.at, choice.device, choice.reader, choice.credential, passes=False)
         verdict = hand.show(tap)
         self.trails.reach(number, "light", "done", verdict=verdict.kind, refusal=verdict.refusal)
         if verdict.kind == "repeat":
-            for name in ("record", "books", "message"):
-                self.trails.reach(number, name, "none", timed=False, reason="repeat")
-            self.trails.close(number)
+            self._leave_empty(number, "repeat")
             return
         self.trails.reach(number, "record", "done", seq=verdict.seq, at=choice.at)
         self._run(f"trail {number}", lambda: self._follow(trail, verdict))
         if verdict.kind == "go":
             self._end_passage(hand, trail, tap, verdict)
+
+    def _take_back(self, hand: Hand, trail: Trail) -> None:
+        """The staff asks the board to take a sale back; no card is held and no light goes on."""
+        choice, number = trail.choice, trail.number
+        answer = hand.void(choice.undoes, choice.at)
+        self.trails.reach(number, "light", "done", verdict=answer.kind, refusal=answer.refusal)
+        if answer.refusal:
+            self._leave_empty(number, "kept")
+            return
+        self.trails.reach(number, "record", "done", seq=answer.seq, at=choice.at)
+        self._run(f"trail {number}", lambda: self._follow(trail, answer))
+
+    def _leave_empty(self, number: int, reason: str) -> None:
+        for name in ("record", "books", "message"):
+            self.trails.reach(number, name, "none", timed=False, reason=reason)
+        self.trails.close(number)
 
     def _end_passage(self, hand: Hand, trail: Trail, tap: Tap, verdict: Verdict) -> None:
         """Turn the rotor, or let the board's clock run until it gives up waiting."""

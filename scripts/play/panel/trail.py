@@ -16,7 +16,10 @@ STATIONS = ("light", "record", "books", "message")
 
 @dataclass(frozen=True)
 class Choice:
-    """What the newcomer chose: card, board and reader, when (UTC seconds), and whether to walk through."""
+    """What the newcomer chose: card, board and reader, when (UTC seconds), and whether to walk through.
+
+    `undoes`: seq of the sale that the line's staff takes back instead of holding a card, or 0.
+    """
 
     credential: str
     is_known: bool
@@ -24,6 +27,7 @@ class Choice:
     reader: str
     at: int
     walks: bool
+    undoes: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,14 @@ class Trail:
     who: str
     stations: dict[str, Station]
     is_over: bool = False
+
+    @property
+    def sale_seq(self) -> int:
+        """The seq of the sale that it ended with, once that is known; 0 when it is none."""
+        if self.stations["light"].facts.get("verdict") != "served":
+            return 0
+        seq = self.stations["record"].facts.get("seq")
+        return seq if isinstance(seq, int) else 0
 
 
 class Trails:

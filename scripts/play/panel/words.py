@@ -7,7 +7,14 @@ child could see tells of money. Amounts and times are written by cloud.formats, 
 from dataclasses import dataclass
 
 from cloud.formats import SchoolTime, device_name, money
-from protocols.errors import CARD_BLOCKED, CARD_UNKNOWN, NOTHING_ON_SALE, RIGHTS_SHORT
+from protocols.errors import (
+    CARD_BLOCKED,
+    CARD_UNKNOWN,
+    NOTHING_ON_SALE,
+    RIGHTS_SHORT,
+    VOID_DIFFERS,
+    VOID_TWICE,
+)
 from scripts.play.panel.trail import STATIONS, Station, Trail
 
 WORDS: dict[str, tuple[str, str]] = {
@@ -68,6 +75,20 @@ WORDS: dict[str, tuple[str, str]] = {
         "Please see the class teacher. A hot meal is fine",
     ),
     "repeat": ("Повтор: прежний свет", "Repeated: the light stays"),
+    "voided": ("Продажа отменена", "The sale is taken back"),
+    "kept": ("Отмены нет", "Nothing is taken back"),
+    "void": ("Отменить эту продажу", "Take this sale back"),
+    "void_hint": (
+        "Так делает кассир: только на своей плате, целиком, один раз и в тот же день.",
+        "The cashier may do it: on the same board, whole, once and on the same day.",
+    ),
+    "void_light": (
+        "Это делает кассир. Для ребёнка ничего не загорается.",
+        "The cashier does it. No light goes on for the child.",
+    ),
+    "record_voided": ("Запись {seq}: отмена продажи, {time}", "Record {seq}: a sale taken back, {time}"),
+    "why_twice": ("эту продажу уже отменили", "this sale was taken back before"),
+    "why_void_day": ("день продажи уже кончился", "the day of the sale is over"),
     "light_same": (
         "Остатка на карте отсюда не узнать: свет, слова и звук для всех одинаковы.",
         "The balance cannot be told from here: light, words and sound are the same for all.",
@@ -124,6 +145,8 @@ _WHY = {
     CARD_BLOCKED: "why_blocked",
     NOTHING_ON_SALE: "why_nothing",
     RIGHTS_SHORT: "why_short",
+    VOID_TWICE: "why_twice",
+    VOID_DIFFERS: "why_void_day",
 }
 _LANGUAGES = ("ru", "en")
 PRIVATE = ("books", "message")
@@ -225,6 +248,10 @@ class Teller:
             )
         if kind == "repeat":
             return "repeat", self._say("repeat"), (self._say("repeat_why"),)
+        if kind == "voided":
+            return "", self._say("voided"), (self._say("void_light"),)
+        if kind == "kept":
+            return "", self._say("kept"), (self._why(int(str(station.facts["refusal"]))),)
         return "served", self._say(kind), (self._say("light_same"),)
 
     def _record(self, trail: Trail, station: Station) -> tuple[str, ...]:

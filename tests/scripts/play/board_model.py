@@ -8,8 +8,8 @@ line sells always.
 
 import queue
 
-from protocols.errors import CARD_UNKNOWN
-from protocols.ledger.record import NOTE, PASS, SALE
+from protocols.errors import CARD_UNKNOWN, VOID_TWICE, VOID_UNKNOWN
+from protocols.ledger.record import NOTE, PASS, SALE, VOID
 
 OPENED, TURNED, NOT_TURNED = 2, 4, 6
 REPEAT_S = 3
@@ -116,6 +116,17 @@ class BoardModel:
             self._say("verdict", kind="served", refusal=0, seq=seq, time=self._now)
         self._may_die()
 
+    def _line_void(self, of):
+        of = int(of)
+        if not 0 < of <= len(self.journal) or self.journal[of - 1][0] != SALE:
+            self._say("voided", of=of, refusal=VOID_UNKNOWN, seq=0)
+        elif any(row[0] == VOID and row[4] == of for row in self.journal):
+            self._say("voided", of=of, refusal=VOID_TWICE, seq=0)
+        else:
+            seq = self._append(VOID, 1, of=of)
+            self._say("voided", of=of, refusal=0, seq=seq)
+        self._may_die()
+
     def _line_rotor(self, direction):
         self._end_passage(TURNED)
 
@@ -125,7 +136,8 @@ class BoardModel:
         )
 
     def _line_last(self):
-        operations = [(seq, row) for seq, row in enumerate(self.journal, 1) if row[0] in (PASS, SALE, NOTE)]
+        kinds = (PASS, SALE, VOID, NOTE)
+        operations = [(seq, row) for seq, row in enumerate(self.journal, 1) if row[0] in kinds]
         seq, row = operations[-1] if operations else (0, (0, 0, 0, "", 0))
         refusal = CARD_UNKNOWN if row[0] == NOTE else 0
         is_open = int(bool(self._waiting()) and seq == self._waiting())

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.ledger.record import NOTE, PASS, SALE
+from protocols.errors import VOID_TWICE, VOID_UNKNOWN
+from protocols.ledger.record import NOTE, PASS, SALE, VOID
 from scripts.play.day import Tap
-from scripts.play.hand import Hand, Stopped
+from scripts.play.hand import Hand, Stopped, Verdict
 from tests.scripts.play.board_model import OPENED, TURNED, BoardModel
 
 START = 1_756_674_000
@@ -111,3 +112,18 @@ def test_tap_waits_for_the_cloud():
     hand.play(taps_of([(0, 1, False)], "canteen")[0])
     assert board.cards_shown == 1
     assert next(answers, None) is None
+
+
+@pytest.mark.parametrize("death", range(8))
+def test_void_survives_every_death_and_is_one(death):
+    board = BoardModel("canteen", deaths=[death])
+    hand = Hand("x", board, ticks_ms=ticks_ms)
+    tap = taps_of([(0, 1, False)], "canteen")[0]
+    seq = hand.play(tap).seq
+    answer = hand.void(seq, tap.at)
+    voids = [row for row in board.journal if row[0] == VOID]
+    assert (answer.kind, answer.refusal, len(voids)) == ("voided", 0, 1)
+    assert board.journal[answer.seq - 1][4] == seq
+    # A second time by another hand's wish is refused, and not taken for the answer that got lost.
+    assert hand.void(seq, tap.at) == Verdict("kept", VOID_TWICE, 0)
+    assert hand.void(99, tap.at).refusal == VOID_UNKNOWN

@@ -12,6 +12,8 @@ function part(text) {
 function show(page) {
   const line = page.getElementById("trail-line");
   document.getElementById("trail-line").replaceWith(document.adoptNode(line));
+  const [offered, before] = [page.getElementById("void"), document.getElementById("void")];
+  if (before.outerHTML !== offered.outerHTML) before.replaceWith(document.adoptNode(offered));
   Object.assign(document.querySelector(".columns").dataset, page.querySelector(".columns").dataset);
   for (const column of page.querySelectorAll(".column")) {
     const before = document.getElementById(column.id);

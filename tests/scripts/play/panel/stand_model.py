@@ -76,6 +76,24 @@ def sale(trails, number):
     trails.close(number)
 
 
+def void(trails, number):
+    """That sale is taken back."""
+    trails.reach(number, "light", "done", verdict="voided", refusal=0)
+    trails.reach(number, "record", "done", seq=8)
+    postings = {"caterer:1": -14000, "purse:0000002a": 14000}
+    trails.reach(number, "books", "done", entries=[{"entry_id": 5418, "postings": postings}])
+    trails.reach(number, "message", "none", timed=False, reason="no_event")
+    trails.close(number)
+
+
+def kept(trails, number):
+    """It was taken back before."""
+    trails.reach(number, "light", "done", verdict="kept", refusal=38)
+    for name in ("record", "books", "message"):
+        trails.reach(number, name, "none", timed=False, reason="kept")
+    trails.close(number)
+
+
 def entry(trails, number):
     """Somebody walks in."""
     trails.reach(number, "light", "done", verdict="go", refusal=0)

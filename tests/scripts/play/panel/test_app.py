@@ -148,3 +148,25 @@ def test_only_shared_sheets_are_served(inside):
         assert sheet.status_code == 200
     assert inside.get("/cloud/..%2fapp.py").status_code == 404
     assert inside.get("/cloud/pages.js").status_code == 404
+
+
+def test_only_a_sale_can_be_taken_back(inside, stand):
+    stand.story = stand_model.refusal
+    inside.post("/tap", data=form(), headers=ORIGIN)
+    assert "/taps/1/void" not in inside.get("/taps/1").text
+    assert inside.post("/taps/1/void", headers=ORIGIN).status_code == 404
+    assert inside.post("/taps/9/void", headers=ORIGIN).status_code == 404
+    stand.story = stand_model.sale
+    inside.post("/tap", data=form(), headers=ORIGIN)
+    assert "/taps/2/void" in inside.get("/taps/2").text
+    assert inside.post("/taps/2/void").status_code == 403
+    stand.story = stand_model.void
+    answer = inside.post("/taps/2/void", headers=ORIGIN)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/taps/3")
+    assert (stand.tapped[-1].device, stand.tapped[-1].undoes) == ("line-1", 7)
+    page = inside.get("/taps/3").text
+    assert "Продажа отменена" in page
+    assert "/void" not in page
+    stand.story = stand_model.kept
+    inside.post("/taps/2/void", headers=ORIGIN)
+    assert "уже отменили" in inside.get("/taps/4").text

@@ -45,9 +45,9 @@ def stand():
     made.join(5)
 
 
-def followed(stand, device, reader, credential="a:00000001", walks=True, at=START + 30000):
+def followed(stand, device, reader, credential="a:00000001", walks=True, at=START + 30000, undoes=0):
     """The trail of one tap at its end."""
-    number = stand.tap(Choice(credential, True, device, reader, at, walks), "Роман").number
+    number = stand.tap(Choice(credential, True, device, reader, at, walks, undoes), "Роман").number
     deadline = time.monotonic() + 20
     while not stand.trails.get(number).is_over:
         assert time.monotonic() < deadline, stand.trails.get(number)
@@ -84,3 +84,13 @@ def test_repeat_asks_the_cloud_nothing(stand):
     stations = followed(stand, "line-1", "-", at=START + 30002)
     assert [stations[name].state for name in stations] == ["done", "none", "none", "none"]
     assert len(stand._cloud.asked) == asked
+
+
+def test_sale_taken_back_has_its_own_trail(stand):
+    sale = followed(stand, "line-1", "-")
+    seq = sale["record"].facts["seq"]
+    stand._cloud.told = False
+    for kind, states in (("voided", ["done", "done", "done", "none"]), ("kept", ["done"] + ["none"] * 3)):
+        stations = followed(stand, "line-1", "-", undoes=seq)
+        assert [stations[name].state for name in stations] == states
+        assert stations["light"].facts["verdict"] == kind
