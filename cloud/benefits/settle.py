@@ -31,7 +31,8 @@ def charge_key(account_id: int, day: int, meal: int) -> str:
 
 def settle(conn: Connection, school_id: int, days: Iterable[int], now: int) -> list[int]:
     """Settle days as far as they are over; returns the accounts that got money or credit back."""
-    wanted = sorted(set(days))
+    # A device that does not know the day closes day 0, whose buckets are those of money and credit.
+    wanted = sorted(day for day in set(days) if day > 0)
     if not wanted or not store.has_any(conn, school_id) or accounting.is_recovering(conn, school_id):
         return []
     lock_school(conn, school_id)
@@ -113,6 +114,7 @@ def _rerate(
         if charge_key(key[0], day, key[1]) not in done
     }
     lines = accounting.lines_of(conn, school_id, sales.values())
+    owed = accounting.debts(conn, school_id, {account_id for account_id, _meal in sales})
     entries = []
     for (account_id, meal), sold in sales.items():
         sale = chosen[account_id, meal]
@@ -121,9 +123,14 @@ def _rerate(
         is_served = any(code.startswith("caterer:") for code, _amount in lines.get(sold, ()))
         fund = service.fund_lines(conn, school_id, account_id, day, meal, sale.amount)
         if paid and is_served and fund:
+            # What was owed for the meal may have been repaid by the purse since.
+            to_credit = min(owed.get(account_id, 0), sale.amount) if paid[0] == own[1] else 0
+            owed[account_id] = owed.get(account_id, 0) - to_credit
+            back = ((own[1], to_credit), (own[0], sale.amount - to_credit))
             entries.append(
                 accounting.Entry(
-                    charge_key(account_id, day, meal), "rerate", now, (*fund, (paid[0], sale.amount)),
+                    charge_key(account_id, day, meal), "rerate", now,
+                    (*fund, *(line for line in back if line[1])),
                     sale.device_id, sale.epoch, sale.seq, "paid by the fund", sold,
                 )
             )  # fmt: skip

@@ -58,9 +58,7 @@ def publish_tables(conn: Connection, school_id: int, now: int) -> int:
     What of earlier days is still open is settled before, and debts for meals are repaid.
     """
     lock_school(conn, school_id)
-    today = SchoolTime(store.school(conn, school_id).time_zone, "ru").day(now)
-    benefits.sweep(conn, school_id, today, now)
-    accounting.repay(conn, school_id, now)
+    today = settle(conn, school_id, now)
     devices = store.open_devices(conn, school_id)
     version = store.next_table_version(conn, school_id)
     _spread_classes(conn, school_id, devices)
@@ -97,6 +95,14 @@ def publish_tables(conn: Connection, school_id: int, now: int) -> int:
     store.add_downlinks(conn, school_id, ids, "table", {"version": version}, now)
     offer(conn, school_id, placed_meals.more, now)
     return version
+
+
+def settle(conn: Connection, school_id: int, now: int) -> int:
+    """Settle days that are still open and repay what is owed for meals; returns the school's day."""
+    today = SchoolTime(store.school(conn, school_id).time_zone, "ru").day(now)
+    benefits.sweep(conn, school_id, today, now)
+    accounting.repay(conn, school_id, now)
+    return today
 
 
 def offer(conn: Connection, school_id: int, account_ids: Sequence[int], now: int) -> None:

@@ -140,8 +140,12 @@ def follow(chain: Hmac, mac: bytes, raw, offset: int = 0) -> bytes:
 
 
 def benefit_bucket(day: int, meal: int) -> int:
-    """The bucket of one benefit: the right to meal 1..7 of a day, once."""
-    return day * MEALS_A_DAY + meal
+    """The bucket of one benefit: the right to meal 1..7 of a day, once.
+
+    Day 0, of a device that does not know the day, has none: bucket 7, which
+    nobody is ever granted, and not one of money or credit.
+    """
+    return day * MEALS_A_DAY + meal if day else MEALS_A_DAY - 1
 
 
 def bucket_of(item: Record) -> int:

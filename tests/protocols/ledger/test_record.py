@@ -68,3 +68,12 @@ def test_benefits_and_credit_pay_for_hot_meals_only():
     for meal in (0, 2):
         good = [flags for flags in range(256) if record.is_single_sale(flags, meal)]
         assert good == ([single, single | credit, single | benefit | lunch] if meal else [single])
+
+
+def test_day_without_a_clock_has_no_benefits():
+    kinds = {record.benefit_bucket(day, meal) for day in (0, 1, 20697) for meal in range(1, 8)}
+    assert not kinds & {record.MONEY, record.MEAL_CREDIT}
+    flags = record.SALE_SINGLE | record.FROM_BENEFIT | 1 << record.SALE_MEAL_SHIFT
+    unknown = record.Record(record.SALE, flags, 0, 1, 0, 77, 8500, 0)
+    assert record.bucket_of(unknown) == 7
+    assert record.bucket_of(record.Record(record.SALE, flags, 20697, 1, 0, 77, 8500, 0)) == 20697 * 8 + 1
