@@ -1,5 +1,7 @@
 """books check: whole books are called whole, and whatever was edited is found and named."""
 
+import sqlite3
+
 import pytest
 from sqlalchemy import Engine, text
 
@@ -114,6 +116,26 @@ def test_an_edited_row_is_found(world: World, statement: str) -> None:
         assert first.entry_id == entry_id
     else:
         assert first.entry_id > 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT OR REPLACE INTO posting SELECT school_id, entry_id, line, ledger_account_id,"
+        " amount_minor * 2 FROM posting WHERE entry_id = 2",
+        "INSERT OR REPLACE INTO entry SELECT school_id, entry_id, external_key, kind, happened_at + 1,"
+        " posted_at, device_id, epoch, seq, reason, corrects, hash FROM entry WHERE entry_id = 2",
+    ],
+)
+def test_row_replaced_past_the_triggers_is_found(store_sqlite: Engine, tmp_path, statement: str) -> None:
+    """Another program's connection to the SQLite file deletes a row that it replaces without a trigger."""
+    world = World(store_sqlite, tmp_path)
+    other = sqlite3.connect(str(store_sqlite.url.database))
+    other.execute(statement)
+    other.commit()
+    other.close()
+    first = found(world.engine, world.school)[0]
+    assert (first.what, first.entry_id) == ("chain", 2)
 
 
 def test_changed_bytes_of_a_record_are_found(world: World) -> None:
