@@ -121,10 +121,14 @@ def test_an_edited_row_is_found(world: World, statement: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT OR REPLACE INTO posting SELECT school_id, entry_id, line, ledger_account_id,"
-        " amount_minor * 2 FROM posting WHERE entry_id = 2",
-        "INSERT OR REPLACE INTO entry SELECT school_id, entry_id, external_key, kind, happened_at + 1,"
-        " posted_at, device_id, epoch, seq, reason, corrects, hash FROM entry WHERE entry_id = 2",
+        (
+            "INSERT OR REPLACE INTO posting SELECT school_id, entry_id, line, ledger_account_id,"
+            " amount_minor * 2 FROM posting WHERE entry_id = 2"
+        ),
+        (
+            "INSERT OR REPLACE INTO entry SELECT school_id, entry_id, external_key, kind, happened_at + 1,"
+            " posted_at, device_id, epoch, seq, reason, corrects, hash FROM entry WHERE entry_id = 2"
+        ),
     ],
 )
 def test_row_replaced_past_the_triggers_is_found(store_sqlite: Engine, tmp_path, statement: str) -> None:
