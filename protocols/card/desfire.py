@@ -10,7 +10,7 @@ An application id is 3 bytes as people write it, 4B4B01; on air it goes turned r
 import struct
 
 from protocols.card import native
-from protocols.card.messaging import FULL, MAC, PLAIN
+from protocols.card.messaging import FULL, MAC
 from protocols.errors import CARD_ANSWER, FIELD_RANGE, Fault
 from protocols.fields import Layout
 
@@ -51,7 +51,7 @@ def access(*, read: int, write: int, both: int, change: int) -> int:
     return read << 12 | write << 8 | both << 4 | change
 
 
-def command(session, code: int, header: bytes = b"", data: bytes = b"", mode: int = PLAIN, size: int = -1):
+def command(session, code: int, header: bytes = b"", data: bytes = b"", mode: int = MAC, size: int = -1):
     """A talk: one command in a session.  `mode`: how the data goes out and, without data, how it comes."""
     payload = session.protect(code, header, data, mode)
     reply = yield from native.transact(code, payload)
