@@ -8,6 +8,8 @@ is no success Fault(CARD_REFUSES, "card", the status in hex); what a card says
 is never believed in length.
 
     ISO 7816-4 wrapping: 90 code 00 00 [Lc data] 00  ->  data 91 status
+    A4 || name is no native command: it goes out as ISOSelectFile by the name of a DF,
+    00 A4 04 00 Lc name 00  ->  90 00, which an NTAG 424 has in place of 5A.
 """
 
 from protocols.errors import CARD_ANSWER, CARD_REFUSES, Fault
@@ -17,6 +19,7 @@ MORE = 0xAF
 
 # Codes of commands (MF3ICD81 section 9, AN12196 section 3).
 GET_VERSION = 0x60
+SELECT_DF = 0xA4
 SELECT_APPLICATION = 0x5A
 APPLICATION_IDS = 0x6A
 CREATE_APPLICATION = 0xCA
@@ -54,6 +57,14 @@ PARAMETER_ERROR = 0x9E
 BOUNDARY_ERROR = 0xBE
 COMMAND_ABORTED = 0xCA
 
+# What a card says to ISOSelectFile, or to a class it does not know, as the native status of the same meaning.
+_ISO_STATUSES = {
+    b"\x90\x00": OK,
+    b"\x6a\x82": NO_SUCH_APPLICATION,
+    b"\x6d\x00": ILLEGAL_COMMAND,
+    b"\x6e\x00": ILLEGAL_COMMAND,
+}
+
 DATA_MAX = 55
 """Bytes of data in one frame of a command, so that every reader and every FSD takes it."""
 
@@ -63,13 +74,18 @@ _FRAMES_MAX = 64
 def wrap(command) -> bytes:
     """The APDU of a native command."""
     body = bytes(command[1:])
+    if command[0] == SELECT_DF:
+        return b"\x00\xa4\x04\x00" + bytes((len(body),)) + body + b"\x00"
     head = bytes((0x90, command[0], 0x00, 0x00))
     return head + bytes((len(body),)) + body + b"\x00" if body else head + b"\x00"
 
 
 def unwrap(answer) -> bytes:
     """The native reply in an answer APDU; Fault(CARD_ANSWER) when it is none."""
-    if len(answer) < 2 or answer[-2] != 0x91:
+    status = bytes(answer[-2:])
+    if status in _ISO_STATUSES:
+        return bytes((_ISO_STATUSES[status],)) + bytes(answer[:-2])
+    if len(status) != 2 or status[0] != 0x91:
         raise Fault(CARD_ANSWER, "card", "%d B" % len(answer))
     return bytes(answer[-1:]) + bytes(answer[:-2])
 

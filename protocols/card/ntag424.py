@@ -10,11 +10,10 @@ import struct
 
 from protocols.card import aes, cmac, desfire, native
 from protocols.card.messaging import FULL, PLAIN
-from protocols.errors import CARD_ANSWER, CARD_KIND, CARD_NOT_GENUINE, CARD_REPLAYED, Fault
+from protocols.errors import CARD_ANSWER, CARD_NOT_GENUINE, CARD_REPLAYED, Fault
 from protocols.mac import equal
 
 APPLICATION = b"\xd2\x76\x00\x00\x85\x01\x01"
-SELECT_APDU = b"\x00\xa4\x04\x00\x07" + APPLICATION + b"\x00"
 KEYS = 5
 CAPABILITY_FILE, NDEF_FILE, DATA_FILE = 1, 2, 3
 UID = 7
@@ -24,6 +23,11 @@ _MAC_LABEL = b"\x3c\xc3\x00\x01\x00\x80"
 _HAS_UID = 0x80
 _HAS_COUNTER = 0x40
 _UID_SIZE = 0x07
+
+
+def select():
+    """A talk: go to the tag's one application; for a card that has none see tag.is_absent()."""
+    yield from native.transact(native.SELECT_DF, APPLICATION)
 
 
 def read_file(session, number: int, offset: int, size: int, mode: int = PLAIN):
@@ -39,6 +43,11 @@ def write_file(session, number: int, offset: int, data: bytes, mode: int = PLAIN
     """A talk: write data into a file, under the file's own mode."""
     header = bytes((number,)) + struct.pack("<I", offset)[:3] + struct.pack("<I", len(data))[:3]
     yield from desfire.command(session, native.NTAG_WRITE_DATA, header, data, mode=mode)
+
+
+def change_file_settings(session, number: int, settings: bytes):
+    """A talk: new settings of a file, enciphered (AN12196 section 6.9)."""
+    yield from desfire.command(session, native.CHANGE_FILE_SETTINGS, bytes((number,)), settings, mode=FULL)
 
 
 def card_uid(session):
@@ -104,10 +113,3 @@ def check_sun(meta_key: bytes, file_key, sealed: bytes, told: bytes, last: int, 
     if number <= last:
         raise Fault(CARD_REPLAYED, "sun counter", str(number))
     return Sun(uid, number)
-
-
-def select(exchange_apdu) -> None:
-    """Go to the tag's one application by `exchange_apdu(apdu)`; Fault(CARD_KIND) where it has none."""
-    answer = exchange_apdu(SELECT_APDU)
-    if bytes(answer[-2:]) != b"\x90\x00":
-        raise Fault(CARD_KIND, "ntag 424")

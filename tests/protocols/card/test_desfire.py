@@ -4,7 +4,9 @@ from protocols import errors
 from protocols.card import application, desfire, handshake, native
 from protocols.card.application import CANTEEN, CARD, DESK, GATE, Masters
 from protocols.card.messaging import FULL, MAC, PLAIN, Open
-from tests.protocols.card.virtual_desfire import OK, Pulled, VirtualDesfire
+from tests.protocols.card.virtual_card import Pulled
+from tests.protocols.card.virtual_desfire import VirtualDesfire
+from tests.protocols.card.virtual_sessions import OK
 
 UID = bytes.fromhex("04C767F2066180")
 ON_AIR = b"\x01\x4b\x4b"

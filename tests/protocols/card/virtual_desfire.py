@@ -1,59 +1,18 @@
 """A DESFire EV1 or EV2 card as the data sheet describes it, seen from the card's side.
 
 Promises: every command is checked as a card checks it (selected application, key of the session, rights of
-the file, MAC, checksum, counter, length); what a talk leaves undone stays as it was, one command at a time,
-so that a card can be pulled away after any of them.  `random_bytes` may be handed in, so that published
-transcripts can be played.  Written for both interpreters; no code of the product but AES, DES and CMAC.
+the file, MAC, checksum, counter, length); what a talk leaves undone stays as it was, one command at a time.
+`random_bytes` may be handed in, so that published transcripts can be played.  Written for both interpreters;
+no code of the product but AES, DES and CMAC.
 """
 
 import struct
-from binascii import crc32
 
-from protocols.card import aes, cmac, des
+from protocols.card import des
+from tests.protocols.card.virtual_card import DENIED, MORE, NO_KEY, REFUSED, Application, Key, VirtualCard
+from tests.protocols.card.virtual_sessions import INTEGRITY, LENGTH, OK, Ev1Session, Refused, checksum
 
-OK, MORE = 0x00, 0xAF
-NO_CHANGES, ILLEGAL, INTEGRITY, NO_KEY, LENGTH = 0x0C, 0x1C, 0x1E, 0x40, 0x7E
-DENIED, PARAMETER, NO_APPLICATION, REFUSED, BOUNDARY = 0x9D, 0x9E, 0xA0, 0xAE, 0xBE
-ABORTED, DUPLICATE, NO_FILE = 0xCA, 0xDE, 0xF0
-
-FRAME = 59
-ZERO = bytes(16)
-
-
-class Pulled(Exception):
-    """The card is no longer in the field."""
-
-
-class Refused(Exception):
-    """A status that the card answers with."""
-
-    def __init__(self, status):
-        super().__init__(status)
-        self.status = status
-
-
-def turned(block):
-    return bytes(block[1:]) + bytes(block[:1])
-
-
-def checksum(data):
-    return struct.pack("<I", crc32(data) ^ 0xFFFFFFFF)
-
-
-class Key:
-    """`kind`: "aes" or "des"; 16 bytes; a version."""
-
-    def __init__(self, kind="aes", value=ZERO, version=0):
-        self.kind = kind
-        self.value = value
-        self.version = version
-
-
-class Application:
-    def __init__(self, settings, keys):
-        self.settings = settings
-        self.keys = keys
-        self.files = {}
+PARAMETER, NO_APPLICATION, BOUNDARY, DUPLICATE, NO_FILE = 0x9E, 0xA0, 0xBE, 0xDE, 0xF0
 
 
 class File:
@@ -67,167 +26,11 @@ class File:
         return (self.access >> shift & 0xF, self.access >> 4 & 0xF)
 
 
-class Ev1Session:
-    def __init__(self, key):
-        self.key = key
-        self.iv = ZERO
-
-    def mac(self, data):
-        self.iv = cmac.cmac(self.key, data, self.iv)
-        return self.iv
-
-    def take(self, code, header, body, mode):
-        """The plain data of a command: its MAC or checksum looked at."""
-        if mode == 3 and body:
-            if len(body) % 16:
-                raise Refused(LENGTH)
-            plain = aes.decrypt(self.key, self.iv, body)
-            self.iv = body[-16:]
-            return plain
-        if mode == 1 and body:
-            told, body = body[-8:], body[:-8]
-            if self.mac(bytes((code,)) + header + body)[:8] != told:
-                raise Refused(INTEGRITY)
-            return body
-        self.mac(bytes((code,)) + header + body)
-        return body
-
-    def strip(self, code, header, plain, size):
-        """Data before its checksum."""
-        data = plain[:size]
-        if plain[size : size + 4] != checksum(bytes((code,)) + header + data) or any(plain[size + 4 :]):
-            raise Refused(INTEGRITY)
-        return data
-
-    def give(self, data, mode):
-        if mode == 3 and data:
-            whole = data + checksum(data + b"\0")
-            whole += bytes(-len(whole) % 16)
-            sealed = aes.encrypt(self.key, self.iv, whole)
-            self.iv = sealed[-16:]
-            return sealed
-        return data + self.mac(data + b"\0")[:8]
-
-
-class Ev2Session:
-    def __init__(self, encryption, mac, transaction, counter=0):
-        self.encryption = encryption
-        self.mac_key = mac
-        self.transaction = transaction
-        self.counter = counter
-
-    def mac(self, first, data):
-        whole = bytes((first,)) + struct.pack("<H", self.counter) + self.transaction + data
-        return cmac.truncated(cmac.cmac(self.mac_key, whole))
-
-    def iv(self, label):
-        whole = label + self.transaction + struct.pack("<H", self.counter) + bytes(8)
-        return aes.encrypt(self.encryption, ZERO, whole)
-
-    def take(self, code, header, body, mode):
-        if mode == 0:
-            return body
-        if len(body) < 8:
-            raise Refused(LENGTH)
-        told, body = body[-8:], body[:-8]
-        if self.mac(code, header + body) != told:
-            raise Refused(INTEGRITY)
-        if mode == 3 and body:
-            if len(body) % 16:
-                raise Refused(LENGTH)
-            plain = aes.decrypt(self.encryption, self.iv(b"\xa5\x5a"), body)
-            end = len(plain) - 1
-            while end >= 0 and not plain[end]:
-                end -= 1
-            if end < 0 or plain[end] != 0x80:
-                raise Refused(INTEGRITY)
-            return plain[:end]
-        return body
-
-    def strip(self, code, header, plain, size):
-        if len(plain) != size:
-            raise Refused(LENGTH)
-        return plain
-
-    def give(self, data, mode):
-        self.counter += 1
-        if mode == 0:
-            return data
-        if mode == 3 and data:
-            whole = data + b"\x80" + bytes(-(len(data) + 1) % 16)
-            data = aes.encrypt(self.encryption, self.iv(b"\x5a\xa5"), whole)
-        return data + self.mac(OK, data)
-
-
-class VirtualDesfire:
+class VirtualDesfire(VirtualCard):
     """`reply(command)` takes and gives native commands, `apdu(apdu)` their ISO wrapping."""
 
-    def __init__(self, uid, random_bytes, is_ev1=False):
-        self.uid = uid
-        self.is_ev1 = is_ev1
-        self.random_bytes = random_bytes
-        self.applications = {b"\0\0\0": Application(0x0F, [Key("des")])}
-        self.left = None
-        """Commands until somebody pulls the card away, or None."""
-        self.commands = 0
-        self.log = []
-        self.reset()
-
-    def reset(self):
-        """Power goes: nothing is selected, no session."""
-        self.selected = b"\0\0\0"
-        self.session = None
-        self.number = -1
-        self._waiting = None
-        self._rest = b""
-
-    @property
-    def application(self):
-        return self.applications[self.selected]
-
-    def apdu(self, apdu):
-        """One APDU; what is no wrapped native command gets 6A 86 or another status of ISO 7816-4."""
-        if len(apdu) < 5 or apdu[0] != 0x90:
-            return b"\x6e\x00"
-        if apdu[2] or apdu[3]:
-            return b"\x6a\x86"
-        body = b""
-        if len(apdu) > 5:
-            if len(apdu) != 6 + apdu[4]:
-                return b"\x67\x00"
-            body = apdu[5:-1]
-        answer = self.reply(bytes(apdu[1:2]) + bytes(body))
-        return answer[1:] + b"\x91" + answer[:1]
-
-    def reply(self, command):
-        """One native command."""
-        if self.left is not None:
-            if not self.left:
-                self.reset()
-                raise Pulled()
-            self.left -= 1
-        self.commands += 1
-        self.log.append(bytes(command))
-        try:
-            return self._reply(command[0], bytes(command[1:]))
-        except Refused as refused:
-            self.session = None
-            self.number = -1
-            self._waiting = None
-            self._rest = b""
-            return bytes((refused.status,))
-
-    def _reply(self, code, body):
-        if code == MORE:
-            if self._rest:
-                return self._frame(self._rest)
-            if self._waiting is None:
-                raise Refused(ABORTED)
-            work, self._waiting = self._waiting, None
-            return work(body)
-        self._waiting = None
-        self._rest = b""
-        handlers = {
+    def handlers(self):
+        made = {
             0x60: self._version,
             0x5A: self._select,
             0x6A: self._application_ids,
@@ -246,42 +49,9 @@ class VirtualDesfire:
             0x1A: self._iso_begin,
         }
         if not self.is_ev1:
-            handlers[0x71] = self._ev2_first
-            handlers[0x77] = self._ev2_next
-        work = handlers.get(code)
-        if work is None:
-            raise Refused(ILLEGAL)
-        return work(code, body)
-
-    def _frame(self, data):
-        part, self._rest = data[:FRAME], data[FRAME:]
-        return bytes((MORE if self._rest else OK,)) + part
-
-    def _answer(self, data=b"", mode=1):
-        if self.session is not None:
-            data = self.session.give(data, mode)
-        return self._frame(data)
-
-    def _command(self, code, header, body=b"", mode=1):
-        """The plain data of a command in the session, if there is one."""
-        if self.session is None:
-            return body
-        return self.session.take(code, header, body, mode)
-
-    def _split(self, code, body, size, mode=1):
-        """A command that is all header: exactly `size` bytes, its MAC behind it in EV2."""
-        header, rest = body[:size], body[size:]
-        if len(header) != size:
-            raise Refused(LENGTH)
-        if self._command(code, header, rest, mode):
-            raise Refused(LENGTH)
-        return header
-
-    def _need_key(self, *numbers):
-        if 0xE in numbers:
-            return
-        if self.number not in numbers or self.session is None:
-            raise Refused(REFUSED if self.session is None else DENIED)
+            made[0x71] = self._ev2_first
+            made[0x77] = self._ev2_next
+        return made
 
     # Without a key
 
@@ -341,104 +111,6 @@ class VirtualDesfire:
         if number not in self.application.files:
             raise Refused(NO_FILE)
         return self.application.files[number]
-
-    # Authentication
-
-    def _key(self, number, kind):
-        keys = self.application.keys
-        if number >= len(keys):
-            raise Refused(NO_KEY)
-        if keys[number].kind != kind:
-            raise Refused(REFUSED)
-        self.session = None
-        self.number = -1
-        return keys[number].value
-
-    def _ev1_begin(self, code, body):
-        if len(body) != 1:
-            raise Refused(LENGTH)
-        number, key = body[0], self._key(body[0], "aes")
-        mine = self.random_bytes(16)
-        sealed = aes.encrypt(key, ZERO, mine)
-
-        def end(proof):
-            if len(proof) != 32:
-                raise Refused(LENGTH)
-            plain = aes.decrypt(key, sealed, proof)
-            theirs = plain[:16]
-            if plain[16:] != turned(mine):
-                raise Refused(REFUSED)
-            self.session = Ev1Session(theirs[:4] + mine[:4] + theirs[12:] + mine[12:])
-            self.number = number
-            return bytes((OK,)) + aes.encrypt(key, proof[-16:], turned(theirs))
-
-        self._waiting = end
-        return bytes((MORE,)) + sealed
-
-    def _ev2_begin(self, number, finish):
-        key = self._key(number, "aes")
-        mine = self.random_bytes(16)
-
-        def end(proof):
-            if len(proof) != 32:
-                raise Refused(LENGTH)
-            plain = aes.decrypt(key, ZERO, proof)
-            theirs = plain[:16]
-            if plain[16:] != turned(mine):
-                raise Refused(REFUSED)
-            mixed = bytes(theirs[2 + place] ^ mine[place] for place in range(6))
-            context = theirs[:2] + mixed + mine[6:] + theirs[8:]
-            encryption = cmac.cmac(key, b"\xa5\x5a\x00\x01\x00\x80" + context)
-            mac = cmac.cmac(key, b"\x5a\xa5\x00\x01\x00\x80" + context)
-            self.number = number
-            return bytes((OK,)) + aes.encrypt(key, ZERO, finish(encryption, mac, turned(theirs)))
-
-        self._waiting = end
-        return bytes((MORE,)) + aes.encrypt(key, ZERO, mine)
-
-    def _ev2_first(self, code, body):
-        if len(body) < 2 or len(body) != 2 + body[1]:
-            raise Refused(LENGTH)
-
-        def finish(encryption, mac, proof):
-            transaction = self.random_bytes(4)
-            self.session = Ev2Session(encryption, mac, transaction)
-            return transaction + proof + bytes(12)
-
-        return self._ev2_begin(body[0], finish)
-
-    def _ev2_next(self, code, body):
-        before = self.session
-        if len(body) != 1:
-            raise Refused(LENGTH)
-        if not isinstance(before, Ev2Session):
-            raise Refused(REFUSED)
-
-        def finish(encryption, mac, proof):
-            self.session = Ev2Session(encryption, mac, before.transaction, before.counter)
-            return proof
-
-        return self._ev2_begin(body[0], finish)
-
-    def _iso_begin(self, code, body):
-        if len(body) != 1:
-            raise Refused(LENGTH)
-        number, key = body[0], self._key(body[0], "des")
-        mine = self.random_bytes(8)
-        sealed = des.encrypt(key, bytes(8), mine)
-
-        def end(proof):
-            if len(proof) != 16:
-                raise Refused(LENGTH)
-            plain = des.decrypt(key, sealed, proof)
-            if plain[8:] != turned(mine):
-                raise Refused(REFUSED)
-            self.session = ("des", (plain[:4] + mine[:4]) * 2)
-            self.number = number
-            return bytes((OK,)) + des.encrypt(key, proof[-8:], turned(plain[:8]))
-
-        self._waiting = end
-        return bytes((MORE,)) + sealed
 
     # With a key
 
