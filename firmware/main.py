@@ -4,7 +4,6 @@ python -m firmware.main run FOLDER       the virtual board of a folder
 python -m firmware.main prepare FOLDER   its empty flash, once, when it is provisioned
 """
 
-import gc
 import sys
 
 from firmware.app.controller import Controller
@@ -40,7 +39,6 @@ def run(folder: str) -> None:
     """The virtual board, until its world ends."""
     board, world = virtual.build(folder)
     loop = assemble(board)
-    gc.collect()
     while not world.closed:
         board.wait(loop.step())
 

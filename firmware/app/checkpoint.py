@@ -29,8 +29,10 @@ _TRAILER = Layout(
 )
 _PAGES_MAX = 512
 _PAGE_ROWS = 8
-# Rows in one read, and in one turn of a merge.
+# Rows in one read of the whole file, in one of a look-up, and in one turn of a merge.  The four of a look-up
+# lie in one cache of littlefs (128 B when nobody says more), wherever they begin.
 _READ_ROWS = 16
+_PIECE_ROWS = 4
 _TURN_ROWS = 32
 
 
@@ -125,9 +127,9 @@ class Checkpoint:
         page_rows = self._index.page_rows
         first_page, after = self._index.pages_of(hash_of(account, bucket))
         rows_end = min(self.rows, after * page_rows)
-        for first in range(first_page * page_rows, rows_end, _READ_ROWS):
-            count = min(_READ_ROWS, rows_end - first)
-            self.file.seek(first * ROW.size)
+        self.file.seek(first_page * page_rows * ROW.size)
+        for first in range(first_page * page_rows, rows_end, _PIECE_ROWS):
+            count = min(_PIECE_ROWS, rows_end - first)
             self._fill(count)
             for offset in range(0, count * ROW.size, ROW.size):
                 if self._window[offset : offset + 8] == key:

@@ -83,12 +83,13 @@ class DeviceState:
             self.last_operation = item.seq
 
     def _follow_day(self, item) -> None:
-        if item.type == record.CLOSE_DAY:
-            self.day = item.day + 1
+        kind, day = item.type, item.day
+        if kind == record.CLOSE_DAY:
+            self.day = day + 1
             self.day_count = self.day_last = 0
-        elif item.type in record.OPERATIONS:
-            if item.day > self.day:
-                self.day = item.day
+        elif kind in record.OPERATIONS:
+            if day > self.day:
+                self.day = day
                 self.day_count = 0
             self.day_count += 1
             self.day_last = item.seq

@@ -4,9 +4,10 @@ Promises: the watchdog is fed here and nowhere else, after each task has come
 back from its turn; a task that hangs starves it.  A task never waits in its
 turn: it returns the milliseconds until it wants the next one.  A Fault of a
 task is shown once and the board goes on; anything else ends the program, and
-the watchdog starts the board anew.
+the watchdog starts the board anew.  Garbage is collected here, between rounds.
 """
 
+from firmware.app.heap import Heap
 from protocols.errors import Fault
 
 _LONGEST_MS = 1000
@@ -22,6 +23,7 @@ class Supervisor:
         self._shown = [(0, "")] * len(tasks)
         self._watchdog = watchdog
         self._panel = panel
+        self._heap = Heap()
 
     def step(self) -> int:
         """One turn for each task; the milliseconds that the board may sleep now."""
@@ -33,6 +35,7 @@ class Supervisor:
             except Fault as fault:
                 wait = min(wait, _AFTER_FAULT_MS)
                 self._show(index, fault)
+        self._heap.rest()
         self._watchdog.feed()
         return wait
 

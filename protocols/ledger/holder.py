@@ -15,6 +15,8 @@ from protocols.ledger import record
 Counters = namedtuple("Counters", ("granted", "returned", "spent", "voided"))
 NONE = Counters(0, 0, 0, 0)
 AMOUNT_MAX = 0x7FFFFFFF
+_TRADES = (record.SALE, record.VOID)
+_MOVES = (record.SALE, record.VOID, record.GRANT, record.RETURN)
 
 
 def may_void(sale, item: record.Record, was_voided: bool) -> int:
@@ -93,10 +95,9 @@ class Holder:
 
     def apply(self, item: record.Record) -> None:
         """Follow one durable record; records that move no rights are passed over."""
-        if item.type not in (record.SALE, record.VOID, record.GRANT, record.RETURN):
+        if item.type not in _MOVES:
             return
-        is_trade = item.type in (record.SALE, record.VOID)
-        bucket = record.bucket_of(item) if is_trade else item.aux
+        bucket = record.bucket_of(item) if item.type in _TRADES else item.aux
         old = self._store.get(item.account, bucket)
         if item.type == record.SALE:
             new = Counters(old.granted, old.returned, old.spent + record.units_of(item), old.voided)

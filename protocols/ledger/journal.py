@@ -185,7 +185,8 @@ class Journal:
 
     def append(self, kind: int, flags: int, day: int, time: int, account: int, amount: int, aux: int) -> int:
         """Make one record durable and return its seq.  Nothing else may be done before this returned."""
-        body = record.pack_body(record.Record(kind, flags, day, self.next_seq, time, account, amount, aux))
+        seq = self.next_seq
+        body = record.pack_body((kind, flags, day, seq, time, account, amount, aux))
         mac = record.next_mac(self._chain, self.head_mac, body)
         raw = record.seal(body, mac)
         for attempt in range(_ATTEMPTS):
@@ -193,13 +194,12 @@ class Journal:
                 self._next_sector(day)
             slot = self._slot
             self._slot += 1
-            if self._program(self._offset(self._ordinal, slot), raw):
+            if self._program(self._offset(self._ordinal, slot), raw, self._slot_buffer):
                 break
             if attempt == _ATTEMPTS - 1:
                 raise Fault(FLASH_WRITE, "sector %d" % (self._ordinal % self._sectors), "slot %d" % slot)
             self._slot = self._next_page(slot)
         self.head_mac = mac
-        seq = self.next_seq
         self.next_seq = seq + 1
         self.last_day = day
         return seq
@@ -209,12 +209,11 @@ class Journal:
         if self._slot + count > SLOTS and self._ordinal + 1 - self._oldest >= self._sectors:
             self._check_expired(self._oldest, day)
 
-    def _program(self, offset: int, data: bytes) -> bool:
-        """Whether the bytes stand in flash after programming them."""
-        buffer = memoryview(self._page_buffer)[: len(data)]
+    def _program(self, offset: int, data: bytes, buffer: bytearray) -> bool:
+        """Whether the bytes stand in flash after programming them; they are read back into the buffer."""
         self._flash.program(offset, data)
         self._flash.read_into(offset, buffer)
-        return bytes(buffer) == data
+        return buffer == data
 
     def _next_sector(self, day: int) -> None:
         ordinal = self._ordinal + 1
@@ -249,10 +248,10 @@ class Journal:
             MAGIC, VERSION, self._device, self._epoch, ordinal, self.next_seq, self.head_mac, erase_count
         )
         header = fields + struct.pack("<I", crc32(fields))
-        if not self._program(sector * SECTOR, header):
+        if not self._program(sector * SECTOR, header, self._header_buffer):
             # A page that read as blank took no bytes: an erase is its last chance.
             self._flash.erase(sector)
-            if not self._program(sector * SECTOR, header):
+            if not self._program(sector * SECTOR, header, self._header_buffer):
                 raise Fault(FLASH_WRITE, "sector %d" % sector, "header")
         self._first_seqs[sector] = self.next_seq
         self._ordinal = ordinal

@@ -94,8 +94,8 @@ _BODY = Layout(
 )
 
 
-def pack_body(record: Record) -> bytes:
-    """The 24 bytes of a record's body; Fault(FIELD_RANGE) names a field that does not fit."""
+def pack_body(record: tuple) -> bytes:
+    """The 24 bytes of a Record's body, or of a tuple like it; Fault(FIELD_RANGE) names what does not fit."""
     return _BODY.pack(*record)
 
 
@@ -117,7 +117,7 @@ def next_mac(chain: Hmac, mac: bytes, body) -> bytes:
 def seal(body: bytes, mac: bytes) -> bytes:
     """The 32 bytes that lie in flash: body, tag of its own full MAC, crc32."""
     tagged = body + mac[:TAG]
-    return tagged + struct.pack("<I", crc32(tagged))
+    return tagged + crc32(tagged).to_bytes(4, "little")
 
 
 def crc_ok(raw, offset: int = 0) -> bool:

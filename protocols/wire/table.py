@@ -145,6 +145,7 @@ class Table:
         if magic != MAGIC or slots < _SLOTS_MIN or slots & (slots - 1) or self.rows >= slots:
             raise Fault(TABLE_SHAPE, "header")
         self._buffer = bytearray(_ROW.size * _WINDOW)
+        self._view = memoryview(self._buffer)
 
     def find(self, reference):
         """The Row of the first 8 bytes of a card_ref, or None."""
@@ -156,7 +157,7 @@ class Table:
             self._read(slot, window)
             for index in range(window):
                 offset = index * _ROW.size
-                if self._buffer[offset : offset + REFERENCE] == reference:
+                if self._view[offset : offset + REFERENCE] == reference:
                     return Row(*_ROW.unpack(self._buffer, offset))
                 if not struct.unpack_from("<I", self._buffer, offset + REFERENCE)[0]:
                     return None
@@ -166,7 +167,7 @@ class Table:
 
     def _read(self, slot: int, count: int) -> None:
         self._file.seek(_HEADER.size + slot * _ROW.size)
-        wanted = memoryview(self._buffer)[: count * _ROW.size]
+        wanted = self._view if count == _WINDOW else self._view[: count * _ROW.size]
         if self._file.readinto(wanted) != len(wanted):
             raise Fault(TABLE_SHAPE, "slot %d" % slot, "short")
 

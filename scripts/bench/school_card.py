@@ -51,8 +51,13 @@ class CardSet:
             self.images_kb[image] = made["image_kb"]
             self.littlefs = made["littlefs"]
 
-    def measure(self, way: str, taps: int, *, heap_kb: int = HEAP_KB) -> dict[str, Any]:
-        """One process of one way on a fresh copy of its image; chip/measure.py says what comes back."""
+    def measure(
+        self, way: str, taps: int, *, heap_kb: int = HEAP_KB, program: str = "measure"
+    ) -> dict[str, Any]:
+        """One process of one way on a fresh copy of its image; chip/measure.py says what comes back.
+
+        `program`: "measure", or "steady" for taps without a pause (chip/steady.py).
+        """
         chosen = random.Random(_SEED).choices(self.credentials, k=taps)
         folder = self._folder
         (folder / "taps.txt").write_text("\n".join(chosen) + "\n", encoding="ascii")
@@ -62,7 +67,7 @@ class CardSet:
             (folder / "journal.bin").write_bytes(b"\xff" * _JOURNAL_SIZE)
         else:
             shutil.copyfile(folder / "journal.first", folder / "journal.bin")
-        outcome = self._micropython("measure", way, heap_kb=heap_kb)
+        outcome = self._micropython(program, way, heap_kb=heap_kb)
         if outcome.get("faults"):
             raise BenchError(f"{way}: the device showed {outcome['faults']}")
         return outcome

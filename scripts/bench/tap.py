@@ -28,6 +28,8 @@ NAMES = {
     FILES: "a JSON file per card",
     ONE: "one JSON file in a dict",
 }
+# Taps without a pause, for each tap of a round: 10,000 of them when nothing is said.
+_STEADY_SHARE = 25
 # A way that reads thousands of blocks a tap needs fewer taps for a steady figure.
 _RIVAL_SHARE = 2
 
@@ -50,6 +52,7 @@ def run(*, cards: int, taps: int, rounds: int, littlefs: str) -> Report:
                 heap_kb = max(HEAP_KB, 5 * one_heap_kb // 4) if way == ONE else HEAP_KB
                 count = taps if way in (GATE, LINE) else taps // _RIVAL_SHARE
                 outcomes[way].append(card_set.measure(way, count, heap_kb=heap_kb))
+        steady = {way: card_set.measure(way, _STEADY_SHARE * taps, program="steady") for way in (GATE, LINE)}
         settings = {
             "cards": cards,
             "taps": taps,
@@ -59,7 +62,8 @@ def run(*, cards: int, taps: int, rounds: int, littlefs: str) -> Report:
             "littlefs": " ".join(f"{name}={size}" for name, size in sorted(card_set.littlefs.items())),
             "images_kb": " ".join(f"{name}={size}" for name, size in card_set.images_kb.items()),
         }
-    return Report("tap", settings, _goals(outcomes), _rows(outcomes, sha_us, one_heap_kb))
+    rows = _rows(outcomes, sha_us, one_heap_kb) + _steady_rows(steady)
+    return Report("tap", settings, _goals(outcomes), rows)
 
 
 def _middle(outcomes: Outcomes, way: str, name: str) -> float:
@@ -117,6 +121,7 @@ def _way_rows(outcomes: Outcomes, way: str, sha_us: float) -> list[Row]:
     for kind, of_files in files.items():
         value = _operations(outcomes, way, "littlefs", kind)
         rows.append(Row(name, f"littlefs {kind}", value, "a tap", value / of_files, NAMES[FILES]))
+    rows += _collecting_rows(outcomes, way, us)
     garbage = _middle(outcomes, way, "garbage")
     rows.append(
         Row(
@@ -134,6 +139,37 @@ def _way_rows(outcomes: Outcomes, way: str, sha_us: float) -> list[Row]:
     return rows
 
 
+def _collecting_rows(outcomes: Outcomes, way: str, us: float) -> list[Row]:
+    """What every way's heap costs after the tap, so that nobody takes it for free."""
+    name = NAMES[way]
+    collecting = _middle(outcomes, way, "collecting_us")
+    rows = [Row(name, "collecting the heap afterwards", collecting, "us a tap", collecting / us, "tap")]
+    if way != FILES:
+        pairs = zip(outcomes[FILES], outcomes[way], strict=True)
+        share = median(
+            (own["us"] + own["collecting_us"]) / (files["us"] + files["collecting_us"])
+            for files, own in pairs
+        )
+        rows.append(Row(name, "tap and collecting", us + collecting, "us", share, NAMES[FILES]))
+    return rows
+
+
+def _steady_rows(steady: dict[str, dict[str, Any]]) -> list[Row]:
+    """Tap after tap without a pause: the heap at the end and the worst moment of it."""
+    rows = []
+    for way, outcome in steady.items():
+        name = f"{NAMES[way]}, no pause"
+        size = outcome["heap_size"]
+        rows += [
+            Row(name, "taps", outcome["taps"], "taps"),
+            Row(name, "heap in use, growth", outcome["late"] - outcome["early"], "B", note="from tap 200 on"),
+            Row(name, "heap in use, most", outcome["most"], "B", outcome["most"] / size, "heap"),
+            Row(name, "longest free piece at the end", outcome["late_longest_free"], "B"),
+            Row(name, "with a collection inside", outcome["interrupted"], "taps"),
+        ]
+    return rows
+
+
 def _product_rows(outcomes: Outcomes, way: str, us: float) -> list[Row]:
     """The journal's own flash, and what is left for the moment after the tap."""
     name = NAMES[way]
@@ -147,6 +183,9 @@ def _product_rows(outcomes: Outcomes, way: str, us: float) -> list[Row]:
         )
         for kind in ("reads", "programs", "erases")
     ]
+    floor = _middle(outcomes, way, "floor_us")
+    note = "two HMACs, one look-up, one program, one read-back"
+    rows.append(Row(name, "floor of a tap", floor, "us", floor / us, "tap", note))
     quiet = "rotor and its record" if way == GATE else "share of the counters' checkpoint"
     quiet_us = _middle(outcomes, way, "quiet_us")
     rows.append(Row(name, "afterwards", quiet_us, "us", quiet_us / us, "tap", quiet))

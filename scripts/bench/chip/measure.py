@@ -5,6 +5,7 @@
 WAY: gate, canteen, file_per_card, one_file, sha.  FOLDER holds storage.bin (littlefs), journal.bin and
 taps.txt (one credential a line); CHOICE is that of flash_image.  Prints one JSON object: microseconds, flash
 operations and bytes of heap garbage, each per tap.  A heap too small prints {"memory_error": true}.
+Every way rests as the product does (firmware/app/heap.py); collecting its heap after a tap is counted apart.
 """
 
 import gc
@@ -13,6 +14,7 @@ import json
 import sys
 import time
 
+from firmware.app.heap import Heap
 from firmware.ports.host_storage import FileStorage
 from scripts.bench.chip import flash_image
 from scripts.bench.chip.json_ways import FilePerCard, OneFile
@@ -24,6 +26,7 @@ _SHA_COUNT, _SHA_BATCHES = 200, 20
 _FIRST_UTC = 1756710000
 # Longer than the window of a repeated tap, so that a card drawn twice in a row is decided twice.
 _SECONDS_BETWEEN = 5
+_FLOOR_TAPS = 64
 _KINDS = ("reads", "programs", "erases")
 
 
@@ -96,13 +99,13 @@ def garbage(way, taps: Taps, first: int, after: int) -> float:
     return total / (after - first)
 
 
-def timed(way, taps: Taps, first: int, size: int) -> tuple:
-    """(microseconds of a tap, of the quiet work after it), garbage collection included.
+def timed(way, heap: Heap, taps: Taps, first: int, size: int) -> tuple:
+    """(microseconds of a tap, of the quiet work after it, of collecting the heap after that).
 
     The first is the median of some batches, so that a moment in which the machine did something else does not
-    count; the second the mean, since that work comes in lumps.
+    count; the others are means, since that work comes in lumps.
     """
-    in_taps, quiet = [], 0
+    in_taps, quiet, collecting = [], 0, 0
     tap = way.tap
     gc.collect()
     for batch in range(_BATCHES):
@@ -112,10 +115,25 @@ def timed(way, taps: Taps, first: int, size: int) -> tuple:
             tap(credential, utc)
             ended = time.ticks_us()
             settle(way)
+            settled = time.ticks_us()
+            heap.rest()
+            collecting += time.ticks_diff(time.ticks_us(), settled)
             spent += time.ticks_diff(ended, started)
-            quiet += time.ticks_diff(time.ticks_us(), ended)
+            quiet += time.ticks_diff(settled, ended)
         in_taps.append(spent / size)
-    return middle(in_taps), quiet / (size * _BATCHES)
+    count = size * _BATCHES
+    return middle(in_taps), quiet / count, collecting / count
+
+
+def floor_us(way, taps: Taps) -> float:
+    """Microseconds of what no tap can do without: the median over the first taps of the file."""
+    gc.collect()
+    spent = []
+    for number, (credential, _utc) in enumerate(taps.part(0, _FLOOR_TAPS)):
+        started = time.ticks_us()
+        way.floor(credential, way.flash.size - 32 * (number + 1))
+        spent.append(time.ticks_diff(time.ticks_us(), started))
+    return middle(spent)
 
 
 def middle(values: list) -> float:
@@ -174,12 +192,17 @@ def measure(name: str, folder: str, choice: str) -> dict:
     gc.collect()
     try:
         way, journal = make(name, folder)
+        heap = Heap()
         for credential, utc in taps.part(0, _WARM_UP):
             way.tap(credential, utc)
             settle(way)
         result = {"garbage": garbage(way, taps, _WARM_UP, begin)}
-        result["us"], result["quiet_us"] = timed(way, taps, begin, size)
+        made = heap.collections
+        result["us"], result["quiet_us"], result["collecting_us"] = timed(way, heap, taps, begin, size)
+        result["collections"] = (heap.collections - made) / (size * _BATCHES)
         result.update(counted(way, taps, half, Counter(flash), Counter(journal)))
+        if journal is not None:
+            result["floor_us"] = floor_us(way, taps)
     except MemoryError:
         return {"memory_error": True}
     gc.collect()

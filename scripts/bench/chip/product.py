@@ -95,6 +95,7 @@ class Product:
 
     def __init__(self, kind: str, folder: str, storage) -> None:
         self.flash = FileFlash(folder + "/journal.bin")
+        self._buffer = bytearray(32)
         self._clock = WorldClock(time)
         self._hand = Hand()
         self._light = Light()
@@ -127,12 +128,28 @@ class Product:
         return self._light.kind in (show.GO, show.SERVED)
 
     def settle(self) -> None:
-        """The quiet moment after it: the rotor turns, a checkpoint goes on."""
+        """The quiet moment after it: the rotor turns, a checkpoint goes on to its end."""
+        while not self.turn():
+            pass
+
+    def turn(self) -> int:
+        """What a busy board does between two taps: the rotor turns, a checkpoint goes on by one step."""
         if self._is_gate:
             self._hand.put_turn(Turn(IN, self._clock.utc(), self._clock.ticks()))
             self._task.step()
-        while not self._controller.step():
-            pass
+        return self._controller.step()
+
+    def floor(self, credential: str, offset: int) -> None:
+        """What no tap can do without, and nothing else: two HMACs, a look-up, a program and its read-back.
+
+        `offset`: an erased place of the journal's flash that the ring has not come to.
+        """
+        controller = self._controller
+        reference = controller._reference.mac(credential.encode())
+        controller.accounts.find(reference[:8])
+        mac = controller.journal._chain.mac(controller.journal.head_mac, reference[:24])
+        self.flash.program(offset, mac)
+        self.flash.read_into(offset, self._buffer)
 
     def checkpoint(self) -> None:
         """Write all counters down, as every so many sales do."""

@@ -49,6 +49,17 @@ def test_line_takes_over_rights_of_newer_table(card_set: CardSet) -> None:
     assert 1 < outcome["journal"]["programs"] <= 2.1
 
 
+@pytest.mark.parametrize("way", [GATE, LINE])
+def test_taps_without_pause_keep_heap_flat(card_set: CardSet, way: str) -> None:
+    outcome = card_set.measure(way, 2000, program="steady")
+    assert outcome["taps"] == 2000
+    assert outcome["late"] - outcome["early"] < 2048
+    assert outcome["most"] < outcome["heap_size"] * 9 // 10
+    assert outcome["late_longest_free"] > 32 * 1024
+    # At a line a whole checkpoint may fall into a tap; it is rare.
+    assert outcome["interrupted"] < outcome["taps"] // 100
+
+
 def test_counts_of_flash_are_the_same_twice(card_set: CardSet) -> None:
     first, second = (card_set.measure(FILES, TAPS) for _ in range(2))
     assert first["littlefs"] == second["littlefs"]
@@ -63,7 +74,11 @@ def test_heap_that_is_too_small_says_so(card_set: CardSet) -> None:
 
 def test_printed_report_has_every_way(printed: dict) -> None:
     assert printed["bench"] == "tap"
-    assert {row["group"] for row in printed["rows"]} == {"yardstick", *NAMES.values()}
+    assert {row["group"] for row in printed["rows"]} == {
+        "yardstick",
+        *NAMES.values(),
+        *(f"{NAMES[way]}, no pause" for way in (GATE, LINE)),
+    }
     assert [goal["limit"] for goal in printed["goals"]] == [100, 12, 12, 4096]
     assert printed["settings"]["heap_kb"] == 256
     assert "readsize=32" in printed["settings"]["littlefs"]
