@@ -66,6 +66,10 @@ def run(*, cards: int, taps: int, rounds: int, littlefs: str) -> Report:
     return Report("tap", settings, _goals(outcomes), rows)
 
 
+def _mean(outcomes: Outcomes, way: str, name: str) -> float:
+    return sum(outcome[name] for outcome in outcomes[way]) / len(outcomes[way])
+
+
 def _middle(outcomes: Outcomes, way: str, name: str) -> float:
     return median(outcome[name] for outcome in outcomes[way])
 
@@ -75,9 +79,15 @@ def _operations(outcomes: Outcomes, way: str, where: str, kind: str) -> float:
 
 
 def _times_faster(outcomes: Outcomes, way: str) -> float:
-    """How many taps of a way fit into one of the file per card: the median over rounds of neighbours."""
-    pairs = zip(outcomes[FILES], outcomes[way], strict=True)
-    return median(files["us"] / own["us"] for files, own in pairs)
+    """How many taps of a way fit into one of the file per card: means of all rounds, for a coarse clock."""
+    spent = {name: sum(outcome["us"] for outcome in outcomes[name]) for name in (FILES, way)}
+    # Below one tick in all rounds nothing can be said.
+    return spent[FILES] / spent[way] if spent[way] else 0.0
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    """None where the whole is below a tick of the clock."""
+    return part / whole if whole else None
 
 
 def _goals(outcomes: Outcomes) -> list[Goal]:
@@ -112,10 +122,10 @@ def _rows(outcomes: Outcomes, sha_us: float, one_heap_kb: int) -> list[Row]:
 
 def _way_rows(outcomes: Outcomes, way: str, sha_us: float) -> list[Row]:
     """Every figure of one way; time against the file per card and against the yardstick."""
-    name, us = NAMES[way], _middle(outcomes, way, "us")
+    name, us = NAMES[way], _mean(outcomes, way, "us")
     rows = []
     if way != FILES:
-        rows.append(Row(name, "tap", us, "us", 1 / _times_faster(outcomes, way), NAMES[FILES]))
+        rows.append(Row(name, "tap", us, "us", _ratio(us, _mean(outcomes, FILES, "us")), NAMES[FILES]))
     rows.append(Row(name, "tap", us, "us", us / sha_us, "sha256"))
     files = {kind: _operations(outcomes, FILES, "littlefs", kind) for kind in ("reads", "programs", "erases")}
     for kind, of_files in files.items():
@@ -142,14 +152,13 @@ def _way_rows(outcomes: Outcomes, way: str, sha_us: float) -> list[Row]:
 def _collecting_rows(outcomes: Outcomes, way: str, us: float) -> list[Row]:
     """What every way's heap costs after the tap, so that nobody takes it for free."""
     name = NAMES[way]
-    collecting = _middle(outcomes, way, "collecting_us")
-    rows = [Row(name, "collecting the heap afterwards", collecting, "us a tap", collecting / us, "tap")]
+    collecting = _mean(outcomes, way, "collecting_us")
+    rows = [
+        Row(name, "collecting the heap afterwards", collecting, "us a tap", _ratio(collecting, us), "tap")
+    ]
     if way != FILES:
-        pairs = zip(outcomes[FILES], outcomes[way], strict=True)
-        share = median(
-            (own["us"] + own["collecting_us"]) / (files["us"] + files["collecting_us"])
-            for files, own in pairs
-        )
+        files = _mean(outcomes, FILES, "us") + _mean(outcomes, FILES, "collecting_us")
+        share = _ratio(us + collecting, files)
         rows.append(Row(name, "tap and collecting", us + collecting, "us", share, NAMES[FILES]))
     return rows
 
@@ -185,10 +194,10 @@ def _product_rows(outcomes: Outcomes, way: str, us: float) -> list[Row]:
     ]
     floor = _middle(outcomes, way, "floor_us")
     note = "two HMACs, one look-up, one program, one read-back"
-    rows.append(Row(name, "floor of a tap", floor, "us", floor / us, "tap", note))
+    rows.append(Row(name, "floor of a tap", floor, "us", _ratio(floor, us), "tap", note))
     quiet = "rotor and its record" if way == GATE else "share of the counters' checkpoint"
-    quiet_us = _middle(outcomes, way, "quiet_us")
-    rows.append(Row(name, "afterwards", quiet_us, "us", quiet_us / us, "tap", quiet))
+    quiet_us = _mean(outcomes, way, "quiet_us")
+    rows.append(Row(name, "afterwards", quiet_us, "us", _ratio(quiet_us, us), "tap", quiet))
     reads = _operations(outcomes, way, "quiet", "reads")
     rows.append(Row(name, "afterwards, all reads", reads, "a tap"))
     rows.append(Row(name, "heap of the account table", _middle(outcomes, way, "table_heap"), "B"))

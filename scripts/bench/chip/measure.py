@@ -3,8 +3,8 @@
     micropython -X heapsize=256k -m scripts.bench.chip.measure WAY FOLDER CHOICE
 
 WAY: gate, canteen, file_per_card, one_file, sha.  FOLDER holds storage.bin (littlefs), journal.bin and
-taps.txt (one credential a line); CHOICE is that of flash_image.  Prints one JSON object: microseconds, flash
-operations and bytes of heap garbage, each per tap.  A heap too small prints {"memory_error": true}.
+taps.txt (one credential a line); CHOICE is that of flash_image.  Prints one JSON object: CPU microseconds,
+flash operations and bytes of heap garbage, each per tap.  A heap too small prints {"memory_error": true}.
 Every way rests as the product does (firmware/app/heap.py); collecting its heap after a tap is counted apart.
 """
 
@@ -21,7 +21,6 @@ from scripts.bench.chip.json_ways import FilePerCard, OneFile
 
 _WARM_UP = 16
 _GARBAGE_TAPS = 24
-_BATCHES = 8
 _SHA_COUNT, _SHA_BATCHES = 200, 20
 _FIRST_UTC = 1756710000
 # Longer than the window of a repeated tap, so that a card drawn twice in a row is decided twice.
@@ -99,30 +98,31 @@ def garbage(way, taps: Taps, first: int, after: int) -> float:
     return total / (after - first)
 
 
-def timed(way, heap: Heap, taps: Taps, first: int, size: int) -> tuple:
-    """(microseconds of a tap, of the quiet work after it, of collecting the heap after that).
+def now_us() -> int:
+    """CPU microseconds of this process: what the neighbours of a busy machine do does not count.
 
-    The first is the median of some batches, so that a moment in which the machine did something else does not
-    count; the others are means, since that work comes in lumps.
+    A wall clock would favour a short tap, which is rarely stopped in the middle.  Where the clock ticks
+    once in a millisecond, as in some virtual machines, only a mean over many taps tells something.
     """
-    in_taps, quiet, collecting = [], 0, 0
+    return int(time.clock() * 1000000)
+
+
+def timed(way, heap: Heap, taps: Taps, first: int, count: int) -> tuple:
+    """(CPU microseconds of a tap, of the quiet work after it, of collecting the heap then), all means."""
+    spent = quiet = collecting = 0
     tap = way.tap
     gc.collect()
-    for batch in range(_BATCHES):
-        spent = 0
-        for credential, utc in taps.part(first + batch * size, first + (batch + 1) * size):
-            started = time.ticks_us()
-            tap(credential, utc)
-            ended = time.ticks_us()
-            settle(way)
-            settled = time.ticks_us()
-            heap.rest()
-            collecting += time.ticks_diff(time.ticks_us(), settled)
-            spent += time.ticks_diff(ended, started)
-            quiet += time.ticks_diff(settled, ended)
-        in_taps.append(spent / size)
-    count = size * _BATCHES
-    return middle(in_taps), quiet / count, collecting / count
+    for credential, utc in taps.part(first, first + count):
+        started = now_us()
+        tap(credential, utc)
+        ended = now_us()
+        settle(way)
+        settled = now_us()
+        heap.rest()
+        collecting += now_us() - settled
+        spent += ended - started
+        quiet += settled - ended
+    return spent / count, quiet / count, collecting / count
 
 
 def floor_us(way, taps: Taps) -> float:
@@ -187,8 +187,8 @@ def measure(name: str, folder: str, choice: str) -> dict:
     flash = flash_image.mount(folder + "/storage.bin", choice)
     taps = Taps(folder)
     begin = _WARM_UP + _GARBAGE_TAPS
-    size = (taps.count - begin) // (2 * _BATCHES)
-    half = begin + size * _BATCHES
+    half_count = (taps.count - begin) // 2
+    half = begin + half_count
     gc.collect()
     try:
         way, journal = make(name, folder)
@@ -198,8 +198,8 @@ def measure(name: str, folder: str, choice: str) -> dict:
             settle(way)
         result = {"garbage": garbage(way, taps, _WARM_UP, begin)}
         made = heap.collections
-        result["us"], result["quiet_us"], result["collecting_us"] = timed(way, heap, taps, begin, size)
-        result["collections"] = (heap.collections - made) / (size * _BATCHES)
+        result["us"], result["quiet_us"], result["collecting_us"] = timed(way, heap, taps, begin, half_count)
+        result["collections"] = (heap.collections - made) / half_count
         result.update(counted(way, taps, half, Counter(flash), Counter(journal)))
         if journal is not None:
             result["floor_us"] = floor_us(way, taps)

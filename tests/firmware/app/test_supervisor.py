@@ -42,6 +42,22 @@ def test_fault_of_one_task_is_shown_once():
     assert panel.faults == [FLASH_WRITE, FLASH_WRITE]
 
 
+def test_heap_may_be_collected_after_each_round():
+    class Rests:
+        count = 0
+
+        def rest(self):
+            self.count += 1
+            assert task.turns == self.count
+
+    task = Task()
+    loop = Supervisor((task,), Dog(), RigPanel())
+    rests = loop._heap = Rests()
+    for _ in range(3):
+        loop.step()
+    assert rests.count == 3
+
+
 def test_dying_task_starves_the_watchdog():
     dog = Dog()
     task = Task()
