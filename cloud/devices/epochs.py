@@ -18,7 +18,7 @@ from cloud.alarms import service as alarms
 from cloud.db import lock_school
 from cloud.devices import registry, store
 from cloud.devices.broker import password_hash
-from cloud.devices.placement import holding
+from cloud.devices.placement import holding, settle
 from cloud.devices.settings import money_rules
 from cloud.keys import Vault
 from protocols.errors import WIRE_EPOCH
@@ -197,6 +197,8 @@ def end_recovery(conn: Connection, school_id: int, now: int) -> bool:
     if not store.recovery_is_over(conn, school_id):
         return False
     store.set_mode(conn, school_id, "normal", "")
+    # What was repaid and re-rated behind the backup comes before any new grant.
+    settle(conn, school_id, now)
     alarms.raise_alarm(conn, school_id, "recovery_over", "every open till's journal is read", now)
     return True
 

@@ -161,11 +161,6 @@ def publish_tables(conn: Connection, vault: Vault, school_id: int, now: int) -> 
     return placement.publish_tables(conn, school_id, now)
 
 
-def settle(conn: Connection, school_id: int, now: int) -> None:
-    """Settle days that are still open and repay what is owed for meals."""
-    placement.settle(conn, school_id, now)
-
-
 def offer_rights(conn: Connection, school_id: int, account_ids: Sequence[int], now: int) -> None:
     """Money or meal credit is free again here: ingest grants it to the home tills when they are online.
 

@@ -365,9 +365,7 @@ class Batch:
         store.write_online(self._conn, silent)
         devices.count_refusals(self._conn, self.refusals, now)
         for school_id in sorted({d.school_id for d in moved if d.in_recovery}):
-            if devices.end_recovery(self._conn, school_id, now):
-                # What was re-rated and repaid behind the backup is not in the books yet.
-                devices.settle(self._conn, school_id, now)
+            devices.end_recovery(self._conn, school_id, now)
         self._wait_for_archive()
         if archive is not None:
             archive.append(self._frames(), now)

@@ -166,8 +166,7 @@ class Ingest:
                 batch.finish(None)
             self.record_count += batch.record_count
         with begin(self._engine) as conn:
-            if devices.end_recovery(conn, school_id, int(self._clock())):
-                devices.settle(conn, school_id, int(self._clock()))
+            devices.end_recovery(conn, school_id, int(self._clock()))
 
     def _end_unfinished(self) -> None:
         """A process that ended while it read the archive: the next one goes on before it takes anything."""
