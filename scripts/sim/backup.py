@@ -73,6 +73,8 @@ class Backups:
         self.restores += 1
         cloud.bank_is_late = True
         cloud.bank_read, cloud.menus_read = backup.bank_read, backup.menus_read
+        if whole_machine:
+            self._sim.suspects.expose_forgotten()
         cloud.start(announced=announced)
         self._sim.heap.after(4_000, self.office_again)
         return True

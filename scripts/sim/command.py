@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from scripts.sim import faults, long_command, longrun, runs
@@ -55,7 +57,13 @@ _STEPS = 6_000
     type=click.IntRange(1),
     help="A long run: fresh schools, drawn from seeds one after another, until so many sales were made.",
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes of a long run.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes of a long run or of --pairs.",
+)
 @click.option(
     "--summary",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -88,7 +96,7 @@ def sim(
     elif mutant:
         sys.exit(_hunt(mutant, steps=steps or _STEPS))
     elif pairs:
-        sys.exit(_pairs(seed if seed is not None else 1, _kinds(wanted), as_json=as_json))
+        sys.exit(_pairs(seed if seed is not None else 1, _kinds(wanted), jobs, as_json=as_json))
     elif sales is not None:
         first = secrets.randbelow(1 << 31) if seed is None else seed
         plan = longrun.Plan(
@@ -208,11 +216,19 @@ def _print_faults() -> None:
     _console().print(table)
 
 
-def _pairs(seed: int, names: tuple[str, ...], *, as_json: bool) -> int:
+def _shown(outcomes: Iterator[runs.Outcome], total: int, what: str) -> Iterator[runs.Outcome]:
+    """The same outcomes, with a bar on a terminal."""
+    console = Console(stderr=True)
+    return iter(track(outcomes, what, total, console=console, disable=not console.is_terminal))
+
+
+def _pairs(seed: int, names: tuple[str, ...], jobs: int, *, as_json: bool) -> int:
     covered: set[tuple[str, str]] = set()
     failed = 0
-    for part, options in runs.pair_runs(names, seed):
-        outcome = runs.run(options)
+    together = list(runs.pair_runs(names, seed))
+    outcomes = runs.run_all([options for _part, options in together], jobs)
+    shown = _shown(outcomes, len(together), "ordered pairs")
+    for (part, options), outcome in zip(together, shown, strict=True):
         covered |= set(part) & set(outcome.pairs)
         if outcome.failed:
             failed += 1

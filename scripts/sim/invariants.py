@@ -6,6 +6,7 @@ again.  I1, I3, I8, I9 and I12 are looked at continuously where they could break
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ Finding = tuple[str, str]
 def always(sim: Simulation) -> Iterator[Finding]:
     """I2 and I4, on the database as it is now."""
     yield from free_is_never_negative(sim)
+    yield from promises_are_covered(sim)
     if not sim.cloud.in_recovery:
         yield from holders_stay_below_cap(sim)
         yield from grants_are_known(sim)
@@ -53,6 +55,7 @@ def healed(sim: Simulation) -> Iterator[Finding]:
     yield from devices_are_current(sim)
     yield from books_add_up(sim)
     yield from balances_are_true(sim)
+    yield from acknowledged_is_kept(sim)
     if sim.cloud.in_recovery:
         yield "I6", "the school is still in recovery"
 
@@ -76,6 +79,50 @@ def free_is_never_negative(sim: Simulation) -> Iterator[Finding]:
     for account, out, balance in sim.cloud.select(statement, ("open", lost, held_back)):
         if balance + slack - out < -sim.excused.get(account, 0):
             yield "I2", f"account {account:08x}: balance {balance}, out {out}"
+
+
+def promises_are_covered(sim: Simulation) -> Iterator[Finding]:
+    """I2 in truth: if every sound till got what it was promised and sold it all, no purse would fall below
+    its slack by more than the exposure of the unsound ones; the balance is the bank's less true sales."""
+    statement = "SELECT device_id, epoch, account_id, granted FROM spending_right WHERE bucket = 0"
+    granted = {(row[0], row[1], row[2]): row[3] for row in sim.cloud.select(statement)}
+    promised: defaultdict[int, int] = defaultdict(int)
+    for terminal in sim.honest_terminals():
+        holder = terminal.provision.device, terminal.provision.epoch
+        for account, total, left in sim.town.granted_in_money(terminal.serial):
+            promised[account] += left + max(0, granted.pop((*holder, account), 0) - total)
+    # Placed on a till in a table, and not yet met there.
+    sound = {(each.provision.device, each.provision.epoch) for each in sim.honest_terminals()}
+    for (device, epoch, account), total in granted.items():
+        if (device, epoch) in sound:
+            promised[account] += total
+    town = sim.town
+    for account, minor in promised.items():
+        true = town.balance(account)
+        if minor > max(0, true) + town.slack + town.exposure[account]:
+            yield "I2", f"account {account:08x}: {minor} may be spent at tills, {true} is there in truth"
+
+
+def grant_is_known(sim: Simulation, terminal: Any, item: record.Record) -> Iterator[Finding]:
+    """I4 at the moment at which a sound till writes a grant down: its parent has given it."""
+    if terminal.is_suspect or sim.cloud.in_recovery:
+        return
+    statement = (
+        "SELECT granted FROM spending_right"
+        " WHERE device_id = ? AND epoch = ? AND account_id = ? AND bucket = ?"
+    )
+    key = terminal.provision.device, terminal.provision.epoch, item.account, item.aux
+    rows = sim.cloud.select(statement, key)
+    if not rows or rows[0][0] < item.amount:
+        yield "I4", f"{terminal.name} obeyed a grant of {item.amount}, its parent gave {rows}"
+
+
+def acknowledged_is_kept(sim: Simulation) -> Iterator[Finding]:
+    """I7: a record may be destroyed with its device only if nobody had acknowledged it."""
+    if sim.backups.archive_was_lost:
+        return
+    for name, raw in sim.suspects.acknowledged_and_gone():
+        yield "I7", f"{name}: record {record.unpack(raw).seq} was acknowledged and is nowhere"
 
 
 def holders_stay_below_cap(sim: Simulation) -> Iterator[Finding]:

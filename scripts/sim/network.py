@@ -39,6 +39,9 @@ class Network:
         self.held: list[tuple[bool, str, bytes]] = []
         """(to the cloud, topic, payload) of messages that will come weeks later."""
         self.hold = 0
+        self.held_types: tuple[int, ...] = ()
+        """Types of messages to devices that are all kept back, for whoever asks for them."""
+        self.kept_back: list[tuple[bool, str, bytes]] = []
         self.heard: list[tuple[bool, str, bytes]] = []
         """What an eavesdropper remembers, for replays and forgeries."""
         self.lost = self.doubled = self.delayed = 0
@@ -135,6 +138,9 @@ class Network:
         if self.loss and chance.randrange(1000) < self.loss:
             self.lost += 1
             return
+        if self.held_types and not up and payload[2] in self.held_types:
+            self.kept_back.append((up, topic, payload))
+            return
         if self.hold and chance.randrange(1000) < self.hold and len(self.held) < _HELD_MAX:
             self.held.append((up, topic, payload))
             return
@@ -165,8 +171,15 @@ class Network:
         for up, topic, payload in held:
             self.deliver(up, topic, payload)
 
+    def release_kept_back(self) -> None:
+        """What was kept back by its type comes now."""
+        kept, self.kept_back = self.kept_back, []
+        for up, topic, payload in kept:
+            self.deliver(up, topic, payload)
+
     def heal(self) -> None:
         """A plain network again; what is held back stays with whoever holds it."""
         self.loss = self.double = self.late = self.hold = 0
+        self.held_types = ()
         self.cut_off.clear()
         self.is_down = False

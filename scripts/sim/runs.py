@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from scripts.sim.simulation import Options, Simulation
 
 MUTANT_SEEDS = 200
 MUTANT_STEPS = 3_000
+_HINT_ROUNDS = 6
 _PAIR_GAP = 25
 _PAIR_SPACE = 260
 _PAIRS_A_RUN = 8
@@ -50,6 +53,15 @@ def run(options: Options, mutant: str = "") -> Outcome:
     return Outcome(options, sim.report(), frozenset(sim.pairs))
 
 
+def run_all(every: list[Options], jobs: int = 1) -> Iterator[Outcome]:
+    """The outcomes of these runs in their order, on so many processes."""
+    if jobs == 1:
+        yield from map(run, every)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(run, every)
+
+
 # Mutants
 
 
@@ -57,8 +69,13 @@ def hunt(name: str, seeds: int = MUTANT_SEEDS, steps: int = MUTANT_STEPS) -> Out
     """The first failing run of a mutant: pairs of its hints, then random seeds; None: it slipped through."""
     ready = faults.ready()
     hints = [hint for hint in mutants()[name].hints if hint in ready]
-    for number, pair in enumerate((first, second) for first in hints for second in hints):
-        outcome = run(pairs_options([pair] * 3, seed=number + 1), name)
+    pairs = [(first, second) for first in hints for second in hints]
+    for number in range(_HINT_ROUNDS * len(pairs)):
+        options = pairs_options([pairs[number % len(pairs)]] * 3, seed=number + 1)
+        if number >= len(pairs):
+            # What needs longer than a heal away from the next is seen when nothing heals between.
+            options = options._replace(heal_every=options.steps)
+        outcome = run(options, name)
         if outcome.failed:
             return outcome
     for seed in range(1, seeds + 1):

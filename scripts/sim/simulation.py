@@ -144,7 +144,11 @@ class Simulation:
 
     def _follow(self, terminal: Terminal, raw: bytes) -> None:
         self.trace.update(raw)
-        self.town.follow(terminal.serial, record.unpack(raw))
+        item = record.unpack(raw)
+        self.town.follow(terminal.serial, item)
+        if item.type == record.GRANT:
+            for invariant, text in invariants.grant_is_known(self, terminal, item):
+                self.complain(invariant, text)
 
     # Running
 

@@ -8,6 +8,7 @@ one by one as destroyed.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from protocols.errors import NOT_IN_MENU
@@ -65,13 +66,16 @@ class Suspects:
     def suspect(self, terminal: Terminal, why: str) -> None:
         """From now on this device need not converge."""
         terminal.is_suspect = why
+        if terminal.controller is not None and terminal.controller.readable:
+            terminal.acked = terminal.controller.journal.acked
         if terminal not in self._known:
             self._known.append(terminal)
 
-    def retire(self, terminal: Terminal) -> None:
-        """Nobody will ever start it again."""
+    def retire(self, terminal: Terminal, *, is_released: bool = False) -> None:
+        """Nobody will ever start it again; `is_released`: what it may owe was set aside, and is exposed by
+        who knows how much that was."""
         self.suspect(terminal, terminal.is_suspect or LOST)
-        if self._sim.cloud.in_recovery:
+        if self._sim.cloud.in_recovery and not is_released:
             # Nobody knows what it was granted after the backup: CAP is what bounds it.
             self._sim.town.expose(self._sim.town.cap)
         terminal.is_gone = True
@@ -114,7 +118,12 @@ class Suspects:
 
     def are_told(self, _sim: Simulation) -> bool:
         """Whether each of them that is online has had the time to learn what the cloud holds."""
-        return not any(self._is_behind(terminal) for terminal in self._known if not terminal.is_gone)
+        there = [terminal for terminal in self._known if not terminal.is_gone]
+        return not any(self._is_behind(terminal) or self._is_over(terminal) for terminal in there)
+
+    def _is_over(self, terminal: Terminal) -> bool:
+        """Whether this device works in an epoch that is not its newest, and has not locked itself."""
+        return terminal.is_replaced and terminal.runs and not terminal.controller.locked
 
     def _is_behind(self, terminal: Terminal) -> bool:
         """Whether the cloud holds more than this device, which has not locked itself."""
@@ -126,7 +135,10 @@ class Suspects:
         return next_seq > terminal.controller.journal.next_seq and not terminal.controller.locked
 
     def _check_locked(self, terminal: Terminal) -> None:
-        """I5: a device that was told that the cloud holds more than itself has locked itself."""
+        """I5: a device that was told that its epoch is over, or that the cloud holds more than itself, has
+        locked itself."""
+        if self._is_over(terminal):
+            self._sim.complain("I5", f"{terminal.name} goes on, though its epoch is over")
         if self._is_behind(terminal):
             head = terminal.controller.journal.next_seq - 1
             self._sim.complain("I5", f"{terminal.name} goes on behind record {head}, the cloud has more")
@@ -146,6 +158,28 @@ class Suspects:
                     continue
                 seen.add(key)
                 (self.suspended if raw in known else self.destroyed).append((terminal.name, raw))
+
+    def acknowledged_and_gone(self) -> Iterator[tuple[str, bytes]]:
+        """Destroyed records that the cloud had acknowledged to a device whose journal was the only one."""
+        acked = {
+            terminal.name: terminal.acked
+            for terminal in self._known
+            if terminal.is_suspect in (LOST, ROTATED)
+        }
+        for name, raw in self.destroyed:
+            if record.unpack(raw).seq < acked.get(name, 0):
+                yield name, raw
+
+    def expose_forgotten(self) -> None:
+        """The archive went back in time: what devices that are gone sold after that is their exposure."""
+        for terminal in self._known:
+            if not terminal.is_gone:
+                continue
+            kept = self._kept(terminal)
+            for raw in terminal.journal:
+                if raw[0] == record.SALE and raw not in kept:
+                    item = record.unpack(raw)
+                    self._sim.town.exposure[item.account] += item.amount
 
     def _paid(self, terminal: Terminal) -> set[bytes]:
         """Records of this epoch whose money came from, or went back to, their purse."""

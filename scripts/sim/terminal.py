@@ -72,6 +72,8 @@ class Terminal:
         self.is_suspect = ""
         """What was done to it, when its journal is not the only one of its epoch any more, or is damaged."""
         self.is_replaced = False
+        self.acked = 0
+        """Up to where its parent had acknowledged it when it was last seen: this must live for ever."""
         self.takes_cards = True
         self.label = name
         self.decided: Callable[[Terminal], None] = lambda terminal: None

@@ -8,7 +8,7 @@ second time here, record by record, independent of the firmware's own counters.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import NamedTuple
 
@@ -123,9 +123,21 @@ class Town:
         if not 0 <= now <= self.cap:
             self._complain("I3", f"account {key[1]:08x} bucket {key[2]}: rights {now} on one device")
 
+    def may_be_forgotten(self, flash: int, item: record.Record) -> None:
+        """A durable sale may be unknown to its own device from now on: so much is its exposure."""
+        if item.type == record.SALE:
+            self._rights[flash, item.account, record.bucket_of(item)] += record.units_of(item)
+            self.exposure[item.account] += item.amount
+
     def granted(self, flash: int) -> dict[tuple[int, int], int]:
         """(account, bucket) to the G total in a flash."""
         return {key[1:]: total for key, total in self._granted.items() if key[0] == flash}
+
+    def granted_in_money(self, flash: int) -> Iterator[tuple[int, int, int]]:
+        """(account, G total, rights left) of each purse in a flash."""
+        for key, total in self._granted.items():
+            if key[0] == flash and key[2] == record.MONEY:
+                yield key[1], total, self._rights[key]
 
     def granted_to(self, flash: int, account: int, bucket: int) -> int:
         """The G total of one key in a flash."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from cloud.devices import registry
+from cloud.devices import epochs, registry
 from cloud.devices import service as devices
-from cloud.ingest import recovery
+from cloud.ingest import inbox, recovery
+from cloud.ingest.archive import Archive
+from cloud.ingest.fleet import Device
+from firmware.app.sync import Sync
 from scripts.sim import office
 from scripts.sim.mutants import Patches, mutant
 
@@ -41,3 +44,41 @@ def _normal_at_once(original: Any) -> Any:
         return counter
 
     return begin
+
+
+@mutant("a restored cloud ignores a higher incarnation", "restore_announced", "restore_all_lost")
+def higher_incarnation_ignored(patches: Patches) -> None:
+    """A HELLO that knows a later parent is a bad message and nothing else."""
+    patches.replace(inbox, "is_newer", lambda message: False)
+
+
+@mutant("a message of an older epoch is taken", "device_replaced_with_dump", "link_drop")
+def older_epoch_accepted(patches: Patches) -> None:
+    """A board of an epoch that is over is answered as one that works."""
+    patches.replace(Device, "is_open", property(lambda self: True))
+
+
+@mutant("a grant from before a restore is obeyed after it", "restore_over_held_grants")
+def old_incarnation_accepted(patches: Patches) -> None:
+    """A device does not look whether its parent has begun anew."""
+    patches.replace(Sync, "_check_incarnation", lambda self, head: None)
+
+
+@mutant(
+    "a device lost in recovery sets aside what is known, not CAP",
+    "lost_in_recovery",
+    missing="the lost till held nearly always as much of the purse before the backup as it sold after it",
+)
+def lost_in_recovery_releases_what_is_known(patches: Patches) -> None:
+    """Though more was granted than a restored database knows."""
+
+    def make(original: Any) -> Any:
+        return lambda conn, school_id: original(conn, school_id)._replace(cap_minor=0)
+
+    patches.wrap(epochs, "money_rules", make)
+
+
+@mutant("no raw archive", "key_rotated", "restore_announced", "device_lost")
+def no_raw_archive(patches: Patches) -> None:
+    """Nothing outside the database knows the records."""
+    patches.replace(Archive, "append", lambda self, items, now: None)

@@ -1,5 +1,8 @@
 """The simulator: same seed, same run; a sound product passes; a broken one is seen, shrunk and replayed."""
 
+import secrets
+from pathlib import Path
+
 import pytest
 
 from scripts.sim import faults, runs
@@ -35,7 +38,8 @@ def test_school_without_faults_sells():
 # Bugs that the first directed pairs show; `klasskart sim --mutant all` hunts every one.
 QUICK = (
     "sells_without_rights", "recovery_stops_at_hole", "light_before_flash", "acks_what_it_did_not_post",
-    "batch_posted_twice", "grant_ignores_other_escrow", "negative_sale_posted", "mac_not_checked",
+    "batch_posted_twice", "higher_incarnation_ignored", "old_incarnation_accepted", "no_raw_archive",
+    "grant_ignores_other_escrow", "negative_sale_posted", "mac_not_checked",
 )  # fmt: skip
 
 
@@ -74,3 +78,30 @@ def test_ordered_pairs_are_all_struck():
         assert outcome.report["violations"] == []
         covered |= set(part) & outcome.pairs
     assert len(covered) == len(names) ** 2
+
+
+def test_processes_change_no_outcome():
+    every = [SHORT._replace(seed=seed, steps=300) for seed in (1, 2)]
+    alone, together = list(runs.run_all(every)), list(runs.run_all(every, 2))
+    traces = [[outcome.report["trace"] for outcome in outcomes] for outcomes in (alone, together)]
+    assert traces[0] == traces[1]
+
+
+def test_fresh_pairs_of_faults_keep_all_invariants():
+    seed = secrets.randbelow(1 << 31)
+    parts = list(runs.pair_runs(faults.ready(), seed))[:3]
+    for _part, options in parts:
+        outcome = runs.run(options)
+        if outcome.failed:
+            path = Path("build/sim") / f"pairs-{options.seed}.json"
+            runs.save(outcome, path)
+            pytest.fail(f"klasskart sim --replay {path}: {outcome.report['violations'][0]}")
+
+
+def test_fresh_seed_keeps_all_invariants():
+    seed = secrets.randbelow(1 << 31)
+    outcome = runs.run(Options(seed, 2_500, faults=faults.ready()))
+    if outcome.failed:
+        path = Path("build/sim") / f"seed-{seed}.json"
+        runs.save(outcome, path)
+        pytest.fail(f"klasskart sim --seed {seed} --steps 2500, or --replay {path}")
