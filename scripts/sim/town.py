@@ -62,6 +62,7 @@ class Town:
         self.voids = 0
         self._rights: defaultdict[HolderKey, int] = defaultdict(int)
         self._granted: defaultdict[HolderKey, int] = defaultdict(int)
+        self._forgotten: defaultdict[HolderKey, int] = defaultdict(int)
         self._returned: defaultdict[HolderKey, int] = defaultdict(int)
         self._voided: set[tuple[int, int]] = set()
 
@@ -120,13 +121,13 @@ class Town:
 
     def _move(self, key: HolderKey, step: int) -> None:
         now = self._rights[key] = self._rights[key] + step
-        if not 0 <= now <= self.cap:
+        if not -self._forgotten.get(key, 0) <= now <= self.cap:
             self._complain("I3", f"account {key[1]:08x} bucket {key[2]}: rights {now} on one device")
 
     def may_be_forgotten(self, flash: int, item: record.Record) -> None:
         """A durable sale may be unknown to its own device from now on: so much is its exposure."""
         if item.type == record.SALE:
-            self._rights[flash, item.account, record.bucket_of(item)] += record.units_of(item)
+            self._forgotten[flash, item.account, record.bucket_of(item)] += record.units_of(item)
             self.exposure[item.account] += item.amount
 
     def granted(self, flash: int) -> dict[tuple[int, int], int]:
