@@ -107,7 +107,6 @@ def test_fresh_seed_keeps_all_invariants():
         pytest.fail(f"klasskart sim --seed {seed} --steps 2500, or --replay {path}")
 
 
-@pytest.mark.xfail(reason="a table fetched before a restore that lost the archive still gives its totals")
-def test_table_of_a_forgotten_life_gives_nothing():
-    options, _mutant = runs.load(Path(__file__).parent / "traces" / "table_of_a_forgotten_life.json")
+def test_restore_onto_a_full_disk_is_no_parent_yet():
+    options, _mutant = runs.load(Path(__file__).parent / "traces" / "restore_onto_a_full_disk.json")
     assert runs.run(options).report["violations"] == []
