@@ -38,6 +38,8 @@ HORIZON_DAYS = 35
 _PAGE = 256
 # Pages that a record is tried in before the flash is given up: a whole sector may be worn.
 _ATTEMPTS = 2 * SECTOR // _PAGE
+# So often a new sector is erased for a header that stands: a page that took no bytes may take them then.
+_ERASES = 2
 _BLANK = b"\xff" * record.SIZE
 _HEADER = Layout(
     "sector header",
@@ -78,7 +80,6 @@ class Journal:
         self._first_seqs = array("I", (0 for _ in range(self._sectors)))
         self._slot_buffer = bytearray(record.SIZE)
         self._header_buffer = bytearray(HEADER)
-        self._page_buffer = bytearray(_PAGE)
         self._ordinal = 0
         self._oldest = 0
         self._slot = 0
@@ -96,6 +97,7 @@ class Journal:
         newest = self._read_headers()
         if newest is None:
             self.head_mac = record.genesis(self._chain_key, self._device, self._epoch)
+            self._check_begun(0)
             self._start_sector(0, 0)
             return
         self._ordinal = newest
@@ -104,6 +106,7 @@ class Journal:
         self.head_mac = header[_CHAIN]
         self._find_oldest()
         self._scan(newest)
+        self._check_begun(newest + 1)
         if not self.last_day and newest > self._oldest:
             # The newest sector is empty: the day stands in the one before.
             for item in self._sector_records(newest - 1):
@@ -172,6 +175,18 @@ class Journal:
             self.last_day = record.unpack(raw).day
             previous = bytes(raw)
         self._slot = self._next_page(last_used)
+
+    def _check_begun(self, ordinal: int) -> None:
+        """JOURNAL_BROKEN when the next records stand behind a header that is none any more: bit rot took it.
+
+        A header that was cut has no records behind it, an erase that was cut only older ones.
+        """
+        if self._header_at(ordinal % self._sectors) is not None:
+            return
+        for slot in range(SLOTS):
+            raw = self._read_slot(ordinal, slot)
+            if raw != _BLANK and record.crc_ok(raw) and record.unpack(raw).seq >= self.next_seq:
+                raise Fault(JOURNAL_BROKEN, "sector %d" % (ordinal % self._sectors), "header")
 
     def _next_page(self, last_used: int) -> int:
         """The first slot of the page after a slot: a page half used at a crash is not written again.
@@ -242,27 +257,20 @@ class Journal:
 
     def _start_sector(self, ordinal: int, erase_count: int) -> None:
         sector = ordinal % self._sectors
-        if not self._is_blank(sector):
-            self._flash.erase(sector)
         fields = _HEADER.pack(
             MAGIC, VERSION, self._device, self._epoch, ordinal, self.next_seq, self.head_mac, erase_count
         )
         header = fields + struct.pack("<I", crc32(fields))
-        if not self._program(sector * SECTOR, header, self._header_buffer):
-            # A page that read as blank took no bytes: an erase is its last chance.
+        for _ in range(_ERASES):
+            # Also a sector that reads as blank: its erase may have been cut, and then its cells hold nothing.
             self._flash.erase(sector)
-            if not self._program(sector * SECTOR, header, self._header_buffer):
-                raise Fault(FLASH_WRITE, "sector %d" % sector, "header")
+            if self._program(sector * SECTOR, header, self._header_buffer):
+                break
+        else:
+            raise Fault(FLASH_WRITE, "sector %d" % sector, "header")
         self._first_seqs[sector] = self.next_seq
         self._ordinal = ordinal
         self._slot = 0
-
-    def _is_blank(self, sector: int) -> bool:
-        for offset in range(0, SECTOR, _PAGE):
-            self._flash.read_into(sector * SECTOR + offset, self._page_buffer)
-            if self._page_buffer != b"\xff" * _PAGE:
-                return False
-        return True
 
     # Reading
 

@@ -9,7 +9,7 @@ from protocols.ledger import record
 from protocols.mac import DeviceKeys, Hmac
 from protocols.wire import envelope, messages, topics
 from scripts.sim.faults import fault
-from scripts.sim.flash import RECORD
+from scripts.sim.flash import HEADER, RECORD, SECTOR
 from scripts.sim.suspects import BLANKED, CLONED, LOST, ROLLED_BACK, ROTATED, ROTTEN, image_of
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def tail_blanked(sim: Simulation, chance: Random) -> bool:
     return True
 
 
-@fault("a bit turns over in a record")
+@fault("a bit turns over in a record or in the header of a sector")
 def bit_rot(sim: Simulation, chance: Random) -> bool:
     """The device finds it when it sends or when it starts, and locks itself."""
     terminal = victim(sim, chance)
@@ -90,7 +90,11 @@ def bit_rot(sim: Simulation, chance: Random) -> bool:
     if newest[0] in unsent:
         # Nothing stands behind it that could tell rot from a torn write: that record may be forgotten.
         sim.town.may_be_forgotten(terminal.serial, record.unpack(newest[1]))
-    terminal.flash.rot(chance.choice(unsent) + chance.randrange(RECORD), chance.randrange(8))
+    place = chance.choice(unsent) + chance.randrange(RECORD)
+    if not chance.randrange(4):
+        # The header of the newest sector, which only the next start reads.
+        place = place // SECTOR * SECTOR + chance.randrange(HEADER)
+    terminal.flash.rot(place, chance.randrange(8))
     sim.suspects.suspect(terminal, ROTTEN)
     return True
 

@@ -15,6 +15,10 @@ def opened(nor, horizon_days=0):
     return journal
 
 
+def opened_later(nor):
+    return lambda: opened(nor)
+
+
 def sale(journal, amount=100, day=20000):
     return journal.append(record.SALE, record.SALE_SINGLE, day, 1788220800, 5, amount, 1)
 
@@ -191,15 +195,72 @@ def test_header_that_takes_no_bytes_is_erased_once_more():
     for _ in range(SLOTS):
         sale(journal)
     nor.stuck = tuple(range(4096, 4096 + 64))
-    erase = nor.erase
+    erase, erased = nor.erase, []
 
     def healing(sector):
-        nor.stuck = ()
+        erased.append(sector)
+        if len(erased) == 2:
+            nor.stuck = ()
         erase(sector)
 
     nor.erase = healing
     assert sale(journal, 7) == SLOTS + 1
+    assert erased == [1, 1]
     assert [item.amount for item in opened(nor).records(SLOTS + 1)] == [7]
+
+
+def test_sector_whose_erase_was_cut_is_erased_again():
+    # A header is cut, then the erase of its sector, which reads as blank by then: its cells hold nothing yet.
+    nor = Nor()
+    journal = opened(nor)
+    for _ in range(SLOTS):
+        sale(journal)
+    weak = [True]
+    erase = nor.erase
+
+    def strong(sector):
+        erase(sector)
+        weak[0] = False
+
+    def weakly(sector):
+        erase(sector)
+        raise PowerCut()
+
+    nor.erase = weakly
+    try:
+        sale(journal, 7)
+        raise AssertionError("the power went")
+    except PowerCut:
+        pass
+    nor.erase = strong
+    assert sale(opened(nor), 8) == SLOTS + 1
+    assert not weak[0]
+    assert opened(nor).next_seq == SLOTS + 2
+
+
+def test_rot_in_the_newest_header_is_found():
+    # Else the sector would count as never begun, and its records, unsent ones too, would be erased.
+    for before in (3, SLOTS + 3):
+        nor = Nor()
+        journal = opened(nor)
+        for _ in range(before):
+            sale(journal)
+        nor.cells[before // SLOTS * 4096 + 20] ^= 1
+        kept = bytes(nor.cells)
+        assert fault_of(opened_later(nor)) == errors.JOURNAL_BROKEN
+        assert bytes(nor.cells) == kept
+
+
+def test_rest_of_an_older_sector_is_no_rot():
+    nor = Nor(3)
+    journal = opened(nor)
+    for _ in range(3 * SLOTS):
+        sale(journal)
+    journal.acknowledge(journal.next_seq)
+    # The erase of the oldest sector was cut: its header is gone, the tail of its old records is left.
+    nor.cells[:2048] = b"\xff" * 2048
+    again = opened(nor)
+    assert sale(again) == 3 * SLOTS + 1
 
 
 def test_unacknowledged_ring_fills_and_never_overwrites():

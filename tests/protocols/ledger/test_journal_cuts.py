@@ -104,5 +104,5 @@ def test_cut_byte_may_hold_any_bits():
 
 
 def test_cut_while_a_sector_is_begun():
-    # The second record needs a new sector: its header is cut too.
-    assert walk(SLOTS - 1, [(EXAMPLES[5], EXAMPLES[2])], CUT_BITS) == 3 * (64 + 64)
+    # The second record needs a new sector: its erase and its header are cut too.
+    assert walk(SLOTS - 1, [(EXAMPLES[5], EXAMPLES[2])], CUT_BITS) == 3 * (64 + 64 + 1)
