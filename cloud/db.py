@@ -347,7 +347,7 @@ downlink = Table(
     _row_number(), _number("school_id"), _number("device_id"), _text("kind"), _json("detail"),
     _number("created_at"),
     _maybe("done_at"),
-    _refers("device", "school_id", "device_id"), _one_of("kind", "table", "settings", "grant"),
+    _refers("device", "school_id", "device_id"), _one_of("kind", "table", "settings", "grant", "time"),
     Index("downlink_waiting", "done_at", "id"),
 )  # fmt: skip
 

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from cloud.accounting import service as accounting
 from cloud.config import Config, ConfigError
 from cloud.db import begin, engine, reading
+from cloud.devices import service as devices
 from cloud.keys import Vault
 from cloud.notifications import service as notifications
 from cloud.notifications.channel import Channel
@@ -67,6 +68,15 @@ def check_books(store: Engine, now: int) -> list[str]:
     return told
 
 
+def extend_calendars(store: Engine, now: int) -> int:
+    """Publish the calendars that would end in half a year; returns how many."""
+    with reading(store) as conn:
+        if not devices.calendars_end(conn, now):
+            return 0
+    with begin(store) as conn:
+        return len(devices.extend_calendars(conn, now))
+
+
 def run(config: Config, stop: threading.Event | None = None, *, lease_s: int = notifications.LEASE_S) -> None:
     """Work until `stop` is set; without one, until SIGTERM or Ctrl-C.
 
@@ -86,6 +96,7 @@ def run(config: Config, stop: threading.Event | None = None, *, lease_s: int = n
         try:
             if time.monotonic() >= check_at:
                 check_at = time.monotonic() + CHECK_S
+                extend_calendars(store, int(time.time()))
                 for line in check_books(store, int(time.time())):
                     log.error("books differ", what=line)
             taken = notifications.deliver(store, vault, channel, lambda: int(time.time()), lease_s=lease_s)

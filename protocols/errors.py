@@ -50,6 +50,8 @@ WIRE_TYPE = 58
 WIRE_BODY = 59
 WIRE_STALE = 60
 WIRE_NONCE = 61
+WIRE_CALENDAR = 62
+WIRE_CLOCK_STEP = 63
 
 # The chain of records.
 CHAIN_GAP = 70
@@ -58,6 +60,7 @@ CHAIN_BROKEN = 72
 RECORD_CRC = 73
 RECORD_TYPE = 74
 SEQ_FUTURE = 75
+RECORD_DAY = 76
 
 # The account table.
 TABLE_CHUNK = 80
@@ -121,12 +124,15 @@ NAMES = {
     WIRE_BODY: "wire_body",
     WIRE_STALE: "wire_stale",
     WIRE_NONCE: "wire_nonce",
+    WIRE_CALENDAR: "wire_calendar",
+    WIRE_CLOCK_STEP: "wire_clock_step",
     CHAIN_GAP: "chain_gap",
     CHAIN_FORK: "chain_fork",
     CHAIN_BROKEN: "chain_broken",
     RECORD_CRC: "record_crc",
     RECORD_TYPE: "record_type",
     SEQ_FUTURE: "seq_future",
+    RECORD_DAY: "record_day",
     TABLE_CHUNK: "table_chunk",
     TABLE_ROOT: "table_root",
     TABLE_OLD: "table_old",

@@ -4,6 +4,7 @@ Promises: a row stays; the same thing told again within an hour is one row.
 Leaves showing them to the office, sending them to notifications.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -14,7 +15,7 @@ _AGAIN_S = 3600
 
 
 class Alarm(NamedTuple):
-    """`kind`: recovery, recovery_over, fork, witness_forged, archive_short."""
+    """`kind`: recovery, recovery_over, fork, witness_forged, archive_short, clock_refused, clock_confirmed."""
 
     at: int
     kind: str
@@ -25,6 +26,12 @@ def raise_alarm(conn: Connection, school_id: int, kind: str, detail: str, now: i
     """Write an alarm down."""
     if not store.was_raised(conn, school_id, kind, detail, now - _AGAIN_S):
         store.add(conn, (school_id, now, kind, detail))
+
+
+def raise_alarms(conn: Connection, school_id: int, found: Iterable[tuple[str, str]], now: int) -> None:
+    """Write several down: (kind, detail)."""
+    for kind, detail in found:
+        raise_alarm(conn, school_id, kind, detail, now)
 
 
 def alarms(conn: Connection, school_id: int, limit: int = 50) -> list[Alarm]:

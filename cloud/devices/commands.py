@@ -1,4 +1,4 @@
-"""`klasskart cloud device-lost`, `device-release`, `new-epoch`: the lives of a device, by hand.
+"""`klasskart cloud device-lost`, `device-release`, `new-epoch`, `confirm-day`: the lives of a device, by hand.
 
 Promises: each is one transaction over cloud.devices.service; what cannot be is
 one line and exit code 2.
@@ -47,6 +47,20 @@ def device_release(config: Config, school: int, label: str) -> None:
     done = _of_device(config, lambda conn, vault, now: devices.release(conn, vault, school, label, now))
     aside, reserved = text_from_minor(done.set_aside_minor), text_from_minor(done.reserved_minor)
     click.echo(f"{aside} of {reserved} set aside from {done.purses} purses")
+
+
+@cloud.command("confirm-day")
+@click.argument("label")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@with_config
+@with_school
+def confirm_day(config: Config, school: int, label: str, reason: str) -> None:
+    """A person has looked: the cloud's day is right and the device's is not.
+
+    The device takes the time once although it is a step of more than a day, and goes on at that day.
+    """
+    _of_device(config, lambda conn, _vault, now: devices.confirm_day(conn, school, label, reason, now))
+    click.echo(f"{label} is told the time as soon as it is online")
 
 
 @cloud.command("new-epoch")

@@ -14,10 +14,13 @@ from sqlalchemy import Connection
 
 from cloud.devices import placement, store
 from cloud.devices.broker import broker_files
+from cloud.devices.calendar import calendar
+from cloud.devices.calendar import schools_to_extend as calendars_end
 from cloud.devices.epochs import (
     EpochRefused,
     Released,
     add_epoch,
+    confirm_day,
     end_recovery,
     highest_enrolled,
     in_recovery,
@@ -33,6 +36,7 @@ from cloud.devices.settings import (
     KINDS,
     MoneyRules,
     benefit_minor,
+    extend_calendars,
     money_rules,
     publish_settings,
     set_settings,
@@ -49,8 +53,12 @@ __all__ = [
     "Released",
     "benefit_minor",
     "broker_files",
+    "calendar",
+    "calendars_end",
+    "confirm_day",
     "end_recovery",
     "highest_enrolled",
+    "extend_calendars",
     "in_recovery",
     "key_context",
     "lost",

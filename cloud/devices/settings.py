@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from cloud.db import lock_school
 from cloud.devices import store
+from cloud.devices.calendar import calendar, extended, schools_to_extend
 from cloud.meals import service as meals
 from protocols.errors import FIELD_RANGE, Fault
 from protocols.ledger.parent import CANTEEN, GATE
@@ -98,6 +99,7 @@ def settings_for(conn: Connection, school_id: int, kind: str, now: int) -> Setti
         chosen["passage_ms"],
         flags,
         money_rules(conn, school_id).cap_minor,
+        *calendar(conn, school_id),
         menu,
     )
 
@@ -143,7 +145,9 @@ def publish_settings(conn: Connection, school_id: int, now: int) -> int:
     lock_school(conn, school_id)
     row = store.school(conn, school_id)
     version = row.settings_version + 1
-    store.set_settings(conn, school_id, json.loads(row.settings), version)
+    everything = json.loads(row.settings)
+    extended(conn, row, everything, now)
+    store.set_settings(conn, school_id, everything, version)
     for kind in KINDS:
         pack_settings(settings_for(conn, school_id, kind, now))  # a value that does not fit stops here
     prices = [(school_id, g.good_id, g.price_minor, version, now) for g in meals.menu(conn, school_id)]
@@ -151,6 +155,14 @@ def publish_settings(conn: Connection, school_id: int, now: int) -> int:
     devices = [device.device_id for device in store.open_devices(conn, school_id)]
     store.add_downlinks(conn, school_id, devices, "settings", {"version": version}, now)
     return version
+
+
+def extend_calendars(conn: Connection, now: int) -> list[int]:
+    """Publish the settings of every school whose calendar would end in half a year; returns the schools."""
+    schools = schools_to_extend(conn, now)
+    for school_id in schools:
+        publish_settings(conn, school_id, now)
+    return schools
 
 
 def _chosen(row: Any) -> Mapping[str, Any]:

@@ -167,6 +167,19 @@ def school(conn: Connection, school_id: int) -> Any:
     return rows[0] if rows else None
 
 
+def schools(conn: Connection) -> Sequence[Any]:
+    """school_id, time_zone, settings, settings_version of every school."""
+    statement = "SELECT school_id, time_zone, settings, settings_version FROM school ORDER BY school_id"
+    return bulk.select(conn, statement)
+
+
+def first_record_at(conn: Connection, school_id: int) -> int | None:
+    """When the first record of a school was received, UTC seconds."""
+    statement = "SELECT min(received_at) FROM record WHERE school_id = ?"
+    found = bulk.select(conn, statement, (school_id,))[0][0]
+    return None if found is None else int(found)
+
+
 def set_settings(conn: Connection, school_id: int, settings: Mapping[str, Any], version: int) -> None:
     """Write the school's settings and their version."""
     statement = "UPDATE school SET settings = ?, settings_version = ? WHERE school_id = ?"

@@ -15,7 +15,7 @@ from io import BytesIO
 from sqlalchemy import Connection
 
 from cloud.accounting import service as accounting
-from cloud.accounting.service import BY_OFFER
+from cloud.alarms import service as alarms
 from cloud.attendance import service as attendance
 from cloud.benefits import service as benefits
 from cloud.devices import service as devices
@@ -169,9 +169,9 @@ class Batch:
                 self.post.lock(device, device.lock_reason or WIRE_EPOCH)
             return
         self._keep_versions(device)
-        self.post.time(device, hello.boot_nonce)
         if hello.settings_version < device.settings_wanted:
             self.send_settings(device)
+        self.post.time(device, hello.boot_nonce)  # behind the settings: they carry the calendar
         self.send_table(device, hello.table_version)
         untold = store.untold_grants(self._conn, *device.key, device.epoch)
         if untold and not device.in_recovery:
@@ -227,7 +227,6 @@ class Batch:
         """
         if device.in_recovery:
             return
-        cause = BY_OFFER, work_id
         rules = self._means.rules(device.school_id)
         self._rights.read(self._conn, ((device.school_id, account) for account in account_ids))
         self._means.read_balances(device.school_id, account_ids)
@@ -237,7 +236,7 @@ class Batch:
             held, free = self._rights.get(key).rights, self._means.free(device.school_id, account_id, bucket)
             more = parent.grantable(rules.cap_minor, free, held, rules.cap_minor, self._means.room(device))
             if more:
-                total = self._rights.grant(key, more, cause)
+                total = self._rights.grant(key, more, (accounting.BY_OFFER, work_id))
                 self._grant(device, account_id, bucket, more, total)
                 told.append((account_id, bucket, total))
         self.post.grants(device, told)
@@ -288,6 +287,7 @@ class Batch:
         if any(result.refusal for result in results):
             found.refuse([result.refusal for result in results])
         store.add_records(self._conn, found.rows)
+        alarms.raise_alarms(self._conn, school_id, found.alarms, self._now)
         if found.passages:
             attendance.record_passages(self._conn, school_id, found.passages)
         if found.told:

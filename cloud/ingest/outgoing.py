@@ -5,13 +5,12 @@ never used; nothing but the online state is retained, and that is not ours.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from cloud.accounting.service import Head
+from cloud.devices.calendar import day_of
 from cloud.ingest.fleet import Device, Fleet
 from protocols.wire import envelope, messages, table, topics
 
@@ -42,10 +41,10 @@ class Post:
         """Stop for good: this epoch of the device is over."""
         self._send(device, envelope.LOCK, messages.pack_lock(reason))
 
-    def time(self, device: Device, boot_nonce: bytes) -> None:
-        """The time, for this boot of the device."""
-        body = messages.pack_time(messages.Time(self._now, day_of(self._now, device.time_zone), boot_nonce))
-        self._send(device, envelope.TIME, body)
+    def time(self, device: Device, boot_nonce: bytes, flags: int = 0) -> None:
+        """The time, for this boot of the device; `flags`: whether a person has confirmed it."""
+        told = messages.Time(self._now, day_of(self._now, device.time_zone), boot_nonce, flags)
+        self._send(device, envelope.TIME, messages.pack_time(told))
 
     def settings(self, device: Device, settings: messages.Settings) -> None:
         """The settings for the device's kind."""
@@ -98,15 +97,6 @@ class Post:
 def books_head(head: Head) -> bytes:
     """Where the books stand, as ACK tells it: u32 entries, first 8 bytes of the last one's hash."""
     return head.entry_count.to_bytes(4, "little") + head.hash[:8]
-
-
-def day_of(now: int, time_zone: str) -> int:
-    """Days since 1970-01-01 by the clock of a time zone."""
-    local = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(time_zone))
-    return local.date().toordinal() - _EPOCH
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
 
 
 def _parts(rows: Sequence[tuple[int, int, int]]) -> Iterable[Sequence[tuple[int, int, int]]]:

@@ -1,16 +1,27 @@
-"""The prices that devices of a school were ever told, and which goods are hot meals, kept between batches."""
+"""What devices of a school were told, kept between batches: prices ever, the calendar, which goods are hot meals."""
+
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from cloud.devices import service as devices
 from cloud.ingest import store
 from cloud.meals import service as meals
+
+
+class Published(NamedTuple):
+    """`prices`: (good_id, price_minor) pairs; a device's day lies between `first_day` and `last_day`."""
+
+    prices: set[tuple[int, int]]
+    first_day: int
+    last_day: int
 
 
 class Prices:
     """What devices may sell at, by school; read again when the school's settings have a new version."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[int, set[tuple[int, int]]]] = {}
+        self._known: dict[int, tuple[int, Published]] = {}
         self._hot: dict[int, tuple[int, dict[int, int]]] = {}
 
     def hot(self, conn: Connection, school_id: int, version: int) -> dict[int, int]:
@@ -20,9 +31,10 @@ class Prices:
             known = self._hot[school_id] = version, meals.hot_goods(conn, school_id)
         return known[1]
 
-    def read(self, conn: Connection, school_id: int, version: int) -> set[tuple[int, int]]:
-        """(good_id, price_minor) pairs."""
+    def read(self, conn: Connection, school_id: int, version: int) -> Published:
+        """What was published up to a version."""
         known = self._known.get(school_id)
         if known is None or known[0] != version:
-            known = self._known[school_id] = version, store.prices(conn, school_id)
+            found = Published(store.prices(conn, school_id), *devices.calendar(conn, school_id))
+            known = self._known[school_id] = version, found
         return known[1]

@@ -17,9 +17,11 @@ from cloud.attendance.service import IN, OUT, Passage
 from cloud.ingest.fleet import Device
 from cloud.ingest.late import SUSPENSE_LATE
 from cloud.ingest.payers import Lines, Payers, claim
+from cloud.ingest.prices import Published
 from cloud.ingest.rights import RightKey, Rights
 from cloud.notifications.service import ENTRY, EXIT, PURCHASE, Happening
-from protocols.errors import AMOUNT_RANGE, NOT_IN_MENU, OK, RETURN_EXCEEDS_RIGHTS, RIGHTS_SHORT
+from protocols.errors import AMOUNT_RANGE, NOT_IN_MENU, OK, RECORD_DAY, RETURN_EXCEEDS_RIGHTS, RIGHTS_SHORT
+from protocols.errors import name as refusal_name
 from protocols.ids import hex8
 from protocols.ledger import parent, record
 from protocols.ledger.record import Record
@@ -27,6 +29,7 @@ from protocols.ledger.record import Record
 _FIELDS = Struct("<BBHIIIiI8x")
 _KIND, _ACCOUNT = 0, 5
 _WITHOUT_RIGHTS = (RIGHTS_SHORT, AMOUNT_RANGE)
+_OF_A_DAY = (record.SALE, record.PASS)
 _MOVES_RIGHTS = (record.GRANT, record.RETURN, record.SALE, record.VOID)
 
 Earlier = Callable[[Device, int], tuple[Record, int] | None]
@@ -37,7 +40,7 @@ class Judged:
     """What follows from the records of one school.
 
     `rows`: of the table record; `entries`: to post; `told`: for the outbox;
-    `closed_days`: days that a device has closed.
+    `closed_days`: days that a device has closed; `alarms`: (kind, detail).
     """
 
     def __init__(self) -> None:
@@ -46,6 +49,7 @@ class Judged:
         self.passages: list[Passage] = []
         self.told: list[Happening] = []
         self.closed_days: list[int] = []
+        self.alarms: list[tuple[str, str]] = []
 
     def refuse(self, refusals: Sequence[int]) -> None:
         """The books refused some entries: keep why with their records, and tell nobody of them."""
@@ -71,7 +75,7 @@ class Replay:
     def __init__(
         self,
         rights: Rights,
-        prices: dict[int, set[tuple[int, int]]],
+        prices: dict[int, Published],
         earlier: Earlier,
         voided: Callable[[Device, int], bool],
         now: int,
@@ -99,6 +103,7 @@ class Replay:
             record.TABLE: self._table,
             record.INCARN: self._incarnation,
             record.CLOSE_DAY: self._close_day,
+            record.CLOCK: self._clock,
         }
         self.returned: set[RightKey] = set()
         """Keys under which a holder answered a recall."""
@@ -108,10 +113,13 @@ class Replay:
         (school_id, device_id), epoch, now = device.key, device.epoch, self._now
         capable = {kind: parent.capable(device.kind, kind) for kind in range(256)}
         judges, add = self._judges, found.rows.append
+        published = self._prices[device.school_id]
         start = 0
         for fields in _FIELDS.iter_unpack(raw):
             kind, flags, day, seq, moment, account, amount, aux = fields
             refusal = capable[kind]
+            if kind in _OF_A_DAY and not published.first_day <= day <= published.last_day:
+                refusal = refusal or RECORD_DAY
             judge = judges.get(kind)
             if judge is not None:
                 refusal = judge(device, Record._make(fields), refusal, found)
@@ -161,7 +169,7 @@ class Replay:
         So does one from a benefit or meal credit that is not of that hot meal.
         """
         good = item.aux & 0xFFFF
-        if (good, item.amount) not in self._prices[device.school_id]:
+        if (good, item.amount) not in self._prices[device.school_id].prices:
             return NOT_IN_MENU
         return (
             OK if record.is_single_sale(item.flags, self._hot[device.school_id].get(good, 0)) else NOT_IN_MENU
@@ -234,6 +242,16 @@ class Replay:
 
     def _close_day(self, device: Device, item: Record, capable: int, found: Judged) -> int:
         found.closed_days.append(item.day)
+        return capable
+
+    def _clock(self, device: Device, item: Record, capable: int, found: Judged) -> int:
+        """A clock that was not set, or by a person's word, is for a person to see."""
+        where = f"{hex8(device.device_id)} record {item.seq}"
+        if item.flags == record.CLOCK_REFUSED:
+            why = f"{refusal_name(item.account)}, {item.amount} s"
+            found.alarms.append(("clock_refused", f"{where}: {why}, told day {item.aux}"))
+        elif item.flags == record.CLOCK_CONFIRMED:
+            found.alarms.append(("clock_confirmed", f"{where}: {item.amount} s, day {item.day}"))
         return capable
 
     def _table(self, device: Device, item: Record, capable: int, found: Judged) -> int:

@@ -32,6 +32,7 @@ from cloud.memory import collecting_later
 from protocols.errors import name
 from protocols.ids import hex8
 from protocols.wire import topics
+from protocols.wire.messages import TIME_CONFIRMED
 
 __all__ = ["Archive", "Incoming", "Ingest", "Outgoing", "Standing", "standings"]
 
@@ -256,6 +257,8 @@ class Ingest:
                 continue
             if row.kind == "grant":
                 batch.offer(device, list(store.read_json(row.detail)["accounts"]), row.id)
+            elif row.kind == "time":
+                batch.post.time(device, device.boot_nonce or bytes(8), TIME_CONFIRMED)
             elif row.kind == "table":
                 batch.send_table(device, device.table_version)
             elif device.online and device.key not in settings_sent:

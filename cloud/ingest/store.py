@@ -280,12 +280,13 @@ WAITING = (
     "SELECT l.id, l.school_id, l.device_id, l.kind, l.detail, d.online FROM downlink l JOIN device d"
     " ON d.school_id = l.school_id AND d.device_id = l.device_id"
     " JOIN school s ON s.school_id = l.school_id WHERE l.done_at IS NULL"
-    " AND (l.kind <> 'grant' OR (d.online = 1 AND s.mode = 'normal')) ORDER BY l.id LIMIT ?"
+    " AND (l.kind NOT IN ('grant', 'time') OR (d.online = 1 AND (l.kind = 'time' OR s.mode = 'normal')))"
+    " ORDER BY l.id LIMIT ?"
 )
 
 
 def waiting(conn: Connection, limit: int) -> Sequence[Any]:
-    """Work left by other processes; a grant waits until its till is online and no recovery is on."""
+    """Work left by other processes; a grant or a time waits for its device, a grant for the end of recovery."""
     return bulk.select(conn, WAITING, (limit,))
 
 

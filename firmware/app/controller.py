@@ -12,7 +12,7 @@ import gc
 from firmware.app.accounts import Accounts
 from firmware.app.counters import CounterStore
 from firmware.app.repeats import Repeats
-from firmware.app.settings import SettingsStore, day_at
+from firmware.app.settings import SettingsStore, calendar_day
 from firmware.app.state import DeviceState
 from firmware.hal import panel as show
 from firmware.hal.board import GATE
@@ -158,8 +158,13 @@ class Controller:
     # The journal
 
     def day(self, utc: int) -> int:
-        """The school day of a moment, never before the day of the newest record nor one that is closed."""
-        return max(day_at(self.settings.current, utc), self.journal.last_day, self.state.day)
+        """The school day of a moment, inside the calendar; never before the newest record's nor a closed one."""
+        return max(calendar_day(self.settings.current, utc), self.day_min)
+
+    @property
+    def day_min(self) -> int:
+        """The earliest day that a record may still have: the newest one's, or the one after a closed one."""
+        return max(self.journal.last_day, self.state.day)
 
     def _close_before(self, day: int, moment: int) -> None:
         """Close the newest day with operations if it is over: then the parent knows that it has all."""
@@ -186,6 +191,18 @@ class Controller:
         self._fold(record.Record(kind, flags, day, seq, moment, account, amount, aux))
         return seq
 
+    def take_day_back(self, day: int, moment: int, step: int) -> None:
+        """A person says that it is `day`, though records of later days stand: the later ones are closed.
+
+        The journal goes on at that day, or behind it when that one was closed before the clock went wrong.
+        """
+        self._close_before(self.day_min + 1, moment)
+        before = self.state.day_before_set
+        day = max(day, before) if before <= day + 1 else day
+        flags = record.CLOCK_CONFIRMED
+        seq = self.journal.append(record.CLOCK, flags, day, moment, 0, step, 0)
+        self._fold(record.Record(record.CLOCK, flags, day, seq, moment, 0, step, 0))
+
     def _fold(self, item) -> None:
         self.holder.apply(item)
         self.state.follow(item)
@@ -196,8 +213,7 @@ class Controller:
         self._checkpoint_seq = self.state.next_seq
         self.state.acked = min(self.journal.acked, self.state.next_seq)
         try:
-            day = max(self.journal.last_day, self.state.day)
-            self.counters.begin(self.state.pack(), record.benefit_bucket(day, 0))
+            self.counters.begin(self.state.pack(), record.benefit_bucket(self.day_min, 0))
         except Fault as fault:
             # The journal has it all; the next checkpoint tries again.
             self.panel.fault(fault.code, fault.thing)

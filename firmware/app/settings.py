@@ -14,7 +14,7 @@ from protocols.wire.messages import Settings, unpack_settings
 _NAME = "settings"
 _NEW = "settings.new"
 
-DEFAULTS = Settings(0, 0, 3000, 400, 5000, 0, 0, ())
+DEFAULTS = Settings(0, 0, 3000, 400, 5000, 0, 0, 0, 0xFFFF, ())
 MINUTES_PER_DAY = 1440
 
 
@@ -57,6 +57,11 @@ def item_at(settings: Settings, utc: int):
         if item.from_minute <= minute <= item.to_minute:
             return item
     return None
+
+
+def calendar_day(settings: Settings, utc: int) -> int:
+    """The day of a moment, or the nearest one of the school's calendar."""
+    return min(max(day_at(settings, utc), settings.first_day), settings.last_day)
 
 
 def day_at(settings: Settings, utc: int) -> int:

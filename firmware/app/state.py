@@ -1,7 +1,7 @@
 """What a device knows about itself, as a fold over its journal.
 
 Promises: the same records give the same state, at boot as in the running
-board; 48 bytes hold it in a checkpoint.  Leaves the escrow counters to
+board; a few bytes hold it in a checkpoint.  Leaves the escrow counters to
 counters.py and the short memory of taps to repeats.py.
 """
 
@@ -23,6 +23,7 @@ _STATE = Layout(
         ("day", "u32"),
         ("day_count", "u32"),
         ("day_last", "u32"),
+        ("day_before_set", "u32"),
         ("books", "bytes12"),
     ),
 )
@@ -38,7 +39,8 @@ class DeviceState:
     must not work until it has a new epoch, or 0.  `day`: the day of the newest
     operation, or the one after the last that was closed; `day_count` and
     `day_last`: how many operations it has and the seq of the last of them, 0 and
-    0 when it has none or is closed.  `acked` and `books` (where the
+    0 when it has none or is closed.  `day_before_set`: the earliest day that was
+    open when TIME last set the clock.  `acked` and `books` (where the
     parent's books stood at its last ACK) are not of the journal but the parent's
     word, kept so that a boot knows them.
     """
@@ -56,6 +58,7 @@ class DeviceState:
         self.day = 0
         self.day_count = 0
         self.day_last = 0
+        self.day_before_set = 0
         self.books = bytes(12)
 
     def follow(self, item) -> None:
@@ -70,6 +73,8 @@ class DeviceState:
                 self.settings_version = max(self.settings_version, item.aux)
             else:
                 self.table_version = max(self.table_version, item.aux)
+        elif kind == record.CLOCK:
+            self._follow_clock(item)
         elif kind == record.INCARN:
             self.incarnation = item.aux
             self.incarnation_id = item.account
@@ -94,6 +99,14 @@ class DeviceState:
             self.day_count += 1
             self.day_last = item.seq
 
+    def _follow_clock(self, item) -> None:
+        if item.flags == record.CLOCK_SET:
+            self.day_before_set = self.day
+        elif item.flags == record.CLOCK_CONFIRMED and item.day < self.day:
+            # Taken back.  The day of before, if it was closed, stays closed.
+            self.day = item.day
+            self.day_count = self.day_last = 0
+
     def _follow_passage(self, item) -> None:
         if item.flags & record.PASS_STAGE == record.PASS_OPENED:
             self.open_passage = item.seq
@@ -115,6 +128,7 @@ class DeviceState:
             self.day,
             self.day_count,
             self.day_last,
+            self.day_before_set,
             self.books,
         )
 
@@ -124,4 +138,5 @@ class DeviceState:
         self.next_seq, self.acked, self.incarnation, self.incarnation_id = values[:4]
         self.table_version, self.settings_version, self.last_operation, self.open_passage = values[4:8]
         self.locked, self.day, self.day_count, self.day_last = values[8:12]
-        self.books = bytes(values[12])
+        self.day_before_set = values[12]
+        self.books = bytes(values[13])

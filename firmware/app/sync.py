@@ -9,14 +9,13 @@ turn waits.  The only receipt is the parent's ACK, never the broker's.
 
 from firmware.app.accounts import Fetch, check_newer
 from firmware.app.controller import heap_free
+from firmware.app.timekeeper import Timekeeper
 from protocols.errors import (
     SEQ_FUTURE,
     STORAGE_MISSING,
     TABLE_CHUNK,
     WIRE_EPOCH,
     WIRE_INCARNATION,
-    WIRE_NONCE,
-    WIRE_STALE,
     WIRE_TOPIC,
     WIRE_TYPE,
     Fault,
@@ -32,9 +31,6 @@ _ANSWER_LAST_MS = 16000
 _TRIES_MAX = 3
 _NEED_MS = 700
 _IDLE_MS = 1000
-_DAY_S = 86400
-# A smaller step of the clock is not worth a record.
-_STEP_S = 2
 
 
 class Sync:
@@ -52,6 +48,7 @@ class Sync:
         self._up = topics.topic(self._school, self._device, topics.UP)
         self._down = topics.topic(self._school, self._device, topics.DOWN)
         self._table = topics.topic(self._school, self._device, topics.TABLE)
+        self._timekeeper = Timekeeper(controller)
         self._counter = 0
         self._connection = 0
         self._fetch: Fetch | None = None
@@ -65,7 +62,6 @@ class Sync:
             envelope.TABLE: self._on_table,
             envelope.CHUNK: self._on_chunk,
             envelope.SETTINGS: self._on_settings,
-            envelope.TIME: self._on_time,
             envelope.LOCK: self._on_lock,
         }
         self._start_session()
@@ -227,7 +223,10 @@ class Sync:
             else:
                 if self._follow_incarnation(head):
                     self._forget_acked()
-                self._handlers[head.type](message.body)
+                if head.type == envelope.TIME:
+                    self._timekeeper.take(head, message.body)
+                else:
+                    self._handlers[head.type](message.body)
         except Fault as fault:
             self._controller.refused(fault)
         except OSError as error:
@@ -245,7 +244,7 @@ class Sync:
         message = envelope.open_envelope(key, head, payload, self._school, self._device)
         if head.epoch != self._epoch:
             raise Fault(WIRE_EPOCH, "epoch %d" % head.epoch)
-        if head.type not in self._handlers:
+        if head.type not in self._handlers and head.type != envelope.TIME:
             raise Fault(WIRE_TYPE, "type %d" % head.type)
         return message
 
@@ -338,22 +337,6 @@ class Sync:
 
     def _on_settings(self, body: bytes) -> None:
         self._controller.take_settings(bytes(body), messages.unpack_settings(body))
-
-    def _on_time(self, body: bytes) -> None:
-        """Set the clock; a TIME of another boot, or a step of more than a day, is refused."""
-        told = messages.unpack_time(body)
-        if told.boot_nonce != self._controller.boot_nonce:
-            raise Fault(WIRE_NONCE, "time")
-        clock = self._clock
-        step = told.utc - clock.utc()
-        if not clock.settable:
-            return
-        if clock.known and not -_DAY_S <= step <= _DAY_S:
-            # One wrong TIME must not spoil the days of a journal for ever: a person looks at it.
-            raise Fault(WIRE_STALE, "time", "%d s" % step)
-        if abs(step) >= _STEP_S:
-            clock.set_utc(told.utc)
-            self._controller.write(record.CLOCK, 0, amount=max(-0x7FFFFFFF, min(step, 0x7FFFFFFF)))
 
     # The account table
 

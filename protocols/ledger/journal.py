@@ -249,11 +249,24 @@ class Journal:
         if last_seq >= self.acked:
             raise Fault(JOURNAL_FULL, "seq %d" % last_seq, "not acknowledged")
         if self._horizon_days:
-            newest_day = 0
-            for item in self._sector_records(ordinal):
-                newest_day = max(newest_day, item.day)
+            newest_day = self._newest_day(ordinal, day)
             if newest_day + self._horizon_days > day:
                 raise Fault(JOURNAL_FULL, "day %d" % newest_day, "within the backup horizon")
+
+    def _newest_day(self, ordinal: int, day: int) -> int:
+        """The newest day in a sector.
+
+        A day later than today was a wrong clock's and has been taken back: such a sector is as
+        old as the next one whose days can be.
+        """
+        newest_day = 0
+        for sector in range(ordinal, self._ordinal + 1):
+            newest_day = 0
+            for item in self._sector_records(sector):
+                newest_day = max(newest_day, item.day)
+            if newest_day <= day:
+                break
+        return newest_day
 
     def _start_sector(self, ordinal: int, erase_count: int) -> None:
         sector = ordinal % self._sectors

@@ -69,6 +69,11 @@ SALE_MEAL_SHIFT = 4
 TABLE_ACCOUNTS = 1
 TABLE_SETTINGS = 2
 
+# Flags of CLOCK: set by TIME; a TIME that was refused; set by a TIME that a person has confirmed.
+CLOCK_SET = 0
+CLOCK_REFUSED = 1
+CLOCK_CONFIRMED = 2
+
 NOTE_REFUSED_TAP = 1
 NOTE_LOCKED = 2
 

@@ -18,6 +18,9 @@ RECORDS_MAX = 20
 BOOKS = 12
 BOOKS_UNKNOWN = bytes(BOOKS)
 
+# Flag of Time: a person has confirmed it, so that the clock may step, and back too.
+TIME_CONFIRMED = 0x01
+
 # Flags of Settings.
 FIXED_MOMENT = 0x01
 OFFLINE_AT_ONCE = 0x02
@@ -44,12 +47,24 @@ Want = namedtuple("Want", ("version", "first", "count"))
 Right = namedtuple("Right", ("account", "bucket", "total"))
 Manifest = namedtuple("Manifest", ("version", "rows", "size", "chunks", "root"))
 Chunk = namedtuple("Chunk", ("version", "index", "data"))
-Time = namedtuple("Time", ("utc", "day", "boot_nonce"))
+Time = namedtuple("Time", ("utc", "day", "boot_nonce", "flags"))
 Answer = namedtuple("Answer", ("number", "account", "bucket", "total"))
 # `meal`: 1..7 for a hot meal, which benefits and meal credit may pay, else 0.
 MenuItem = namedtuple("MenuItem", ("good", "from_minute", "to_minute", "price", "meal"))
 Settings = namedtuple(
-    "Settings", ("version", "zone_minutes", "repeat_ms", "verdict_ms", "passage_ms", "flags", "cap", "menu")
+    "Settings",
+    (
+        "version",
+        "zone_minutes",
+        "repeat_ms",
+        "verdict_ms",
+        "passage_ms",
+        "flags",
+        "cap",
+        "first_day",
+        "last_day",
+        "menu",
+    ),
 )
 
 _HELLO = Layout(
@@ -80,7 +95,7 @@ _MANIFEST = Layout(
     "manifest", (("version", "u32"), ("rows", "u32"), ("size", "u32"), ("chunks", "u16"), ("root", "bytes32"))
 )
 _CHUNK = Layout("chunk", (("version", "u32"), ("index", "u16")))
-_TIME = Layout("time", (("utc", "u32"), ("day", "u16"), ("boot_nonce", "bytes8")))
+_TIME = Layout("time", (("utc", "u32"), ("day", "u16"), ("boot_nonce", "bytes8"), ("flags", "u8")))
 _SETTINGS = Layout(
     "settings",
     (
@@ -91,6 +106,8 @@ _SETTINGS = Layout(
         ("passage_ms", "u16"),
         ("flags", "u8"),
         ("cap", "i32"),
+        ("first_day", "u16"),
+        ("last_day", "u16"),
         ("count", "u8"),
     ),
 )
@@ -212,7 +229,7 @@ def unpack_chunk(body) -> Chunk:
 
 
 def pack_time(time: Time) -> bytes:
-    """Body of TIME: UTC seconds, the day in school time, the nonce of the boot it is meant for."""
+    """Body of TIME: UTC seconds, the day in school time, the nonce of the boot it is for, flags."""
     return _TIME.pack(*time)
 
 
@@ -233,14 +250,13 @@ def unpack_answer(body) -> Answer:
 
 def pack_settings(settings: Settings) -> bytes:
     """Body of SETTINGS; at most MENU_MAX rows of menu, minutes of the local day, both included."""
-    head = _SETTINGS.pack(*(settings[:7] + (len(settings.menu),)))
+    head = _SETTINGS.pack(*(settings[:9] + (len(settings.menu),)))
     return head + b"".join(_MENU_ITEM.pack(*item) for item in settings.menu)
 
 
 def unpack_settings(body) -> Settings:
     """Settings of a body."""
     fields = _SETTINGS.unpack(body)
-    items = _counted(_MENU_ITEM, body, _SETTINGS.size, fields[7])
+    items = _counted(_MENU_ITEM, body, _SETTINGS.size, fields[9])
     menu = tuple(MenuItem(*values) for values in items)
-    version, zone_minutes, repeat_ms, verdict_ms, passage_ms, flags, cap, _count = fields
-    return Settings(version, zone_minutes, repeat_ms, verdict_ms, passage_ms, flags, cap, menu)
+    return Settings(*(fields[:9] + (menu,)))  # noqa: RUF005 - MicroPython has no unpacking into a tuple

@@ -140,6 +140,8 @@ class Cloud(Office):
         self.school = chance.randrange(1, 1 << 32)
         self.crash_at = ""
         self.down = False
+        self.clock_error_s = 0
+        """What the clock of ingest's machine is wrong by."""
         self.crashes = 0
         self.batches = 0
         self.retained: bytes | None = None
@@ -164,7 +166,7 @@ class Cloud(Office):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _process(self) -> Ingest:
-        return Ingest(self.engine, self.vault, self.archive, lambda: self.heap.wall_s)
+        return Ingest(self.engine, self.vault, self.archive, lambda: self.heap.wall_s + self.clock_error_s)
 
     # Messages
 
@@ -246,6 +248,7 @@ class Cloud(Office):
     def heal(self) -> None:
         """No trouble any more; what the bank had to say is heard."""
         self.crash_at = ""
+        self.clock_error_s = 0
         self.archive.is_full = False
         self.start()
         if self.bank_is_late:

@@ -17,6 +17,7 @@ from protocols.ledger.holder import Counters, rights
 
 if TYPE_CHECKING:
     from scripts.sim.simulation import Simulation
+    from scripts.sim.terminal import Terminal
 
 NAMES = {
     "I1": "true debt <= L + bounded exposure",
@@ -53,6 +54,7 @@ def healed(sim: Simulation) -> Iterator[Finding]:
     yield from no_broken_chain_is_taken(sim)
     yield from claimed_grants_are_reserved(sim)
     yield from devices_are_current(sim)
+    yield from days_are_right(sim)
     yield from books_add_up(sim)
     yield from balances_are_true(sim)
     yield from acknowledged_is_kept(sim)
@@ -314,6 +316,26 @@ def acknowledged(sim: Simulation) -> bool:
 def out_of_recovery(sim: Simulation) -> bool:
     """Whether every journal was read after a restore."""
     return not sim.cloud.down and not sim.cloud.in_recovery
+
+
+def days_off(terminal: Terminal) -> int:
+    """How many days a board that works is ahead of the calendar on the wall, or behind it (negative).
+
+    One day ahead is none: a day that was closed too early goes on under the next.
+    """
+    if not terminal.runs or not terminal.controller.readable or terminal.controller.locked:
+        return 0
+    true_day = (terminal.heap.wall_s + 3 * 3600) // 86_400
+    day = int(terminal.controller.day(terminal.clock.utc()))
+    return 0 if day == true_day + 1 else day - true_day
+
+
+def days_are_right(sim: Simulation) -> Iterator[Finding]:
+    """I5: what a wrong TIME did to a board's day is taken back once a person has looked."""
+    for terminal in sim.honest_terminals():
+        off = days_off(terminal)
+        if off:
+            yield "I5", f"{terminal.name} is {off} days off, though a person has confirmed the day"
 
 
 def settled(sim: Simulation) -> bool:

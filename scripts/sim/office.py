@@ -178,6 +178,12 @@ class Office:
 
     # What the office and the bank do
 
+    def confirm_day(self, label: str) -> None:
+        """A person has looked at a device whose day is wrong."""
+        with db.begin(self.engine) as conn:
+            devices.confirm_day(conn, self.school, label, "the day was wrong", self.heap.wall_s)
+        self.work_soon()
+
     def publish_tables(self) -> None:
         """Place money and give every device a new table."""
         if self.down:

@@ -228,6 +228,9 @@ class Simulation:
         self._wait_until(self.suspects.are_told, _TOLD_STEPS)
         self.suspects.collect()
         self._wait_until(invariants.out_of_recovery, _TABLE_WAIT_STEPS)
+        for terminal in self.honest_terminals():
+            if invariants.days_off(terminal):
+                self.cloud.confirm_day(terminal.label)
         self.cloud.publish_tables()
         # A table or a setting whose announcement was lost comes with the next connection.
         for terminal in self.honest_terminals():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from protocols.wire import envelope
 from scripts.sim.faults import fault
 
 if TYPE_CHECKING:
@@ -104,6 +105,27 @@ def clock_1970(sim: Simulation, chance: Random) -> bool:
     terminal.stop()
     sim.heap.after(chance.randrange(10_000, 60_000), sim.network.join, {terminal.device})
     return True
+
+
+@fault("the cloud tells a TIME that is weeks ahead")
+def clock_of_cloud(sim: Simulation, chance: Random) -> bool:
+    """Its machine's clock is wrong for a while, and a board starts just then."""
+    terminal = running(sim, chance)
+    if terminal is None:
+        return False
+    sim.cloud.clock_error_s = chance.choice((8, 21, 90)) * 86_400
+    terminal.stop()
+    sim.heap.after(chance.randrange(10_000, 40_000), setattr, sim.cloud, "clock_error_s", 0)
+    return True
+
+
+@fault("every TIME that was overheard is told again")
+def time_replayed(sim: Simulation, chance: Random) -> bool:
+    """To all boards, also those that have started anew since."""
+    heard = [each for each in sim.network.heard if not each[0] and each[2][2:3] == bytes((envelope.TIME,))]
+    for up, topic, payload in heard:
+        sim.network.deliver(up, topic, payload)
+    return bool(heard)
 
 
 @fault("one card is held to all tills within seconds")

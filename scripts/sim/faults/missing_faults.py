@@ -13,7 +13,6 @@ MISSING = (
         "a parent takes money back while rights are out",
         "the product has no payout yet",
     ),
-    ("clock_of_cloud", "the cloud tells a TIME that is weeks ahead", "SETTINGS carry no calendar yet"),
 )
 
 

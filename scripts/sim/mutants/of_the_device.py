@@ -6,6 +6,7 @@ from typing import Any
 
 from firmware.app import accounts, sync
 from firmware.app.canteen import Canteen
+from firmware.app.controller import Controller
 from firmware.app.turnstile import Turnstile
 from firmware.app.voids import Voids
 from firmware.hal import panel as show
@@ -169,3 +170,13 @@ def voids_forgotten_at_boot(patches: Patches) -> None:
 def void_above_cap(patches: Patches) -> None:
     """Nothing is returned ahead of a void."""
     patches.replace(Holder, "excess_due", lambda self, account, bucket, coming: None)
+
+
+@mutant("one TIME moves the day for ever", "clock_of_cloud", "power_off")
+def time_poisoned(patches: Patches) -> None:
+    """The day is the highest that was ever written, whatever a person says."""
+
+    def take_day_back(self: Controller, day: int, moment: int, step: int) -> None:
+        self.write(record.CLOCK, record.CLOCK_CONFIRMED, amount=step, time=moment)
+
+    patches.replace(Controller, "take_day_back", take_day_back)

@@ -175,11 +175,12 @@ def test_lost_grant_is_told_again_at_hello(world: World) -> None:
 def test_hello_brings_time_settings_and_table(world: World) -> None:
     out = world.handle(world.line.hello())
     assert [kind for kind, _ in world.line.opened(out)] == [
-        envelope.TIME, envelope.SETTINGS, envelope.TABLE, envelope.ACK,
+        envelope.SETTINGS, envelope.TIME, envelope.TABLE, envelope.ACK,
     ]  # fmt: skip
     (time,) = world.line.told(out, envelope.TIME)
     assert (time.utc, time.day, time.boot_nonce) == (NOON, 20_000, world.line.nonce)
     (settings,) = world.line.told(out, envelope.SETTINGS)
+    assert (settings.first_day, settings.last_day) == (20_000 - 35, 20_000 + 400)
     assert (settings.zone_minutes, settings.cap, len(settings.menu)) == (180, CAP, 2)
     assert world.gate.told(world.handle(world.gate.hello()), envelope.SETTINGS)[0].menu == ()
 

@@ -14,10 +14,10 @@ EXAMPLES = {
     "want": messages.Want(3, 0, 8),
     "manifest": messages.Manifest(3, 640, 20512, 22, MAC),
     "chunk": messages.Chunk(3, 21, b"data"),
-    "time": messages.Time(1788220800, 20697, NONCE),
+    "time": messages.Time(1788220800, 20697, NONCE, 1),
     "answer": messages.Answer(1, 77, 0, 8500),
     "settings": messages.Settings(
-        4, 180, 3000, 400, 5000, 3, 100000, (messages.MenuItem(1, 480, 659, 8500, 1),)
+        4, 180, 3000, 400, 5000, 3, 100000, 20662, 21097, (messages.MenuItem(1, 480, 659, 8500, 1),)
     ),
     "ack": messages.Ack(17, bytes(range(12))),
     "lock": 71,

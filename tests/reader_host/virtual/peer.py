@@ -127,7 +127,7 @@ class Peer:
             self.send(envelope.TABLE, messages.pack_manifest(manifest))
         if self.ahead_s is not None:
             utc = int(time.time()) + self.ahead_s
-            told = messages.Time(utc, utc // 86400, hello.boot_nonce)
+            told = messages.Time(utc, utc // 86400, hello.boot_nonce, 0)
             self.send(envelope.TIME, messages.pack_time(told))
         self._acknowledge()
 
