@@ -41,7 +41,9 @@ def extended(conn: Connection, row: Any, everything: dict[str, Any], now: int) -
     first = known.get("first_day")
     if first is None:
         first_at = store.first_record_at(conn, row.school_id)
-        first = max(0, (today if first_at is None else min(today, day_of(first_at, row.time_zone))) - _BEHIND_DAYS)
+        first = max(
+            0, (today if first_at is None else min(today, day_of(first_at, row.time_zone))) - _BEHIND_DAYS
+        )
     last = min(LAST_POSSIBLE, max(known.get("last_day", 0), today + AHEAD_DAYS))
     everything["calendar"] = {"first_day": first, "last_day": last}
 

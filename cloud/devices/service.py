@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from cloud.devices import placement, store
 from cloud.devices.broker import broker_files
-from cloud.devices.calendar import calendar
+from cloud.devices.calendar import calendar, day_of
 from cloud.devices.calendar import schools_to_extend as calendars_end
 from cloud.devices.epochs import (
     EpochRefused,
@@ -56,6 +56,7 @@ __all__ = [
     "calendar",
     "calendars_end",
     "confirm_day",
+    "day_of",
     "end_recovery",
     "highest_enrolled",
     "extend_calendars",

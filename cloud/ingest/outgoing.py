@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from cloud.accounting.service import Head
-from cloud.devices.calendar import day_of
+from cloud.devices.service import day_of
 from cloud.ingest.fleet import Device, Fleet
 from protocols.wire import envelope, messages, table, topics
 

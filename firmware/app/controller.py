@@ -158,7 +158,7 @@ class Controller:
     # The journal
 
     def day(self, utc: int) -> int:
-        """The school day of a moment, inside the calendar; never before the newest record's nor a closed one."""
+        """The school day of a moment in the calendar, never before the newest record's nor a closed one."""
         return max(calendar_day(self.settings.current, utc), self.day_min)
 
     @property

@@ -66,9 +66,11 @@ class Timekeeper:
         controller = self._controller
         amount = _clipped(step)
         is_confirmed = told.flags & messages.TIME_CONFIRMED
+        if not is_confirmed and abs(step) < _STEP_S:
+            return
         if is_confirmed and day < controller.day_min:
             controller.take_day_back(day, told.utc, amount)
-        elif is_confirmed or abs(step) >= _STEP_S:
+        else:
             flags = record.CLOCK_CONFIRMED if is_confirmed else record.CLOCK_SET
             controller.write(record.CLOCK, flags, amount=amount, time=told.utc)
         self._clock.set_utc(told.utc)

@@ -259,4 +259,7 @@ def unpack_settings(body) -> Settings:
     fields = _SETTINGS.unpack(body)
     items = _counted(_MENU_ITEM, body, _SETTINGS.size, fields[9])
     menu = tuple(MenuItem(*values) for values in items)
-    return Settings(*(fields[:9] + (menu,)))  # noqa: RUF005 - MicroPython has no unpacking into a tuple
+    version, zone_minutes, repeat_ms, verdict_ms, passage_ms, flags, cap, first_day, last_day, _count = fields
+    return Settings(
+        version, zone_minutes, repeat_ms, verdict_ms, passage_ms, flags, cap, first_day, last_day, menu
+    )

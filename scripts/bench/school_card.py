@@ -120,6 +120,8 @@ def _write_cards(folder: Path, count: int) -> list[str]:
     (folder / "accounts.2").write_bytes(table.build(rows, 2))
     flags = messages.FIXED_MOMENT | messages.OFFLINE_AT_ONCE
     menu = (messages.MenuItem(1, 0, 24 * 60 - 1, _PRICE, 0),)
-    settings = messages.pack_settings(messages.Settings(1, 180, 3000, 400, 5000, flags, _CAP, 0, 0xFFFF, menu))
+    settings = messages.pack_settings(
+        messages.Settings(1, 180, 3000, 400, 5000, flags, _CAP, 0, 0xFFFF, menu)
+    )
     (folder / "settings.bin").write_bytes(settings + crc32(settings).to_bytes(4, "little"))
     return credentials

@@ -16,7 +16,8 @@ _DOWNLINK = f"""CREATE TABLE downlink_new (
 _STATEMENTS = {
     "sqlite": [
         _DOWNLINK,
-        "INSERT INTO downlink_new SELECT id, school_id, device_id, kind, detail, created_at, done_at FROM downlink",
+        "INSERT INTO downlink_new SELECT id, school_id, device_id, kind, detail, created_at, done_at"
+        " FROM downlink",
         "DROP TABLE downlink",
         "ALTER TABLE downlink_new RENAME TO downlink",
         "CREATE INDEX downlink_waiting ON downlink (done_at, id)",
