@@ -15,7 +15,9 @@ _AGAIN_S = 3600
 
 
 class Alarm(NamedTuple):
-    """`kind`: recovery, recovery_over, fork, witness_forged, archive_short, clock_refused, clock_confirmed."""
+    """`kind`: recovery, recovery_over, fork, witness_forged, archive_short,
+    clock_refused, clock_confirmed.
+    """
 
     at: int
     kind: str

@@ -1,4 +1,4 @@
-"""`klasskart cloud device-lost`, `device-release`, `new-epoch`, `confirm-day`: the lives of a device, by hand.
+"""`klasskart cloud device-lost`, `device-release`, `new-epoch`, `confirm-day`: a device by hand.
 
 Promises: each is one transaction over cloud.devices.service; what cannot be is
 one line and exit code 2.

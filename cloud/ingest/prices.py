@@ -1,4 +1,4 @@
-"""What devices of a school were told, kept between batches: prices ever, the calendar, which goods are hot meals."""
+"""What devices of a school were told: every price ever, the calendar, which goods are hot meals."""
 
 from typing import NamedTuple
 

@@ -280,7 +280,7 @@ WAITING = (
     "SELECT l.id, l.school_id, l.device_id, l.kind, l.detail, d.online FROM downlink l JOIN device d"
     " ON d.school_id = l.school_id AND d.device_id = l.device_id"
     " JOIN school s ON s.school_id = l.school_id WHERE l.done_at IS NULL"
-    " AND (l.kind NOT IN ('grant', 'time') OR (d.online = 1 AND (l.kind = 'time' OR s.mode = 'normal')))"
+    " AND (l.kind NOT IN ('grant', 'time') OR d.online = 1) AND (l.kind <> 'grant' OR s.mode = 'normal')"
     " ORDER BY l.id LIMIT ?"
 )
 

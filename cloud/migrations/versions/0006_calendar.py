@@ -13,11 +13,11 @@ _DOWNLINK = f"""CREATE TABLE downlink_new (
     detail JSON DEFAULT '{{}}' NOT NULL, created_at INTEGER NOT NULL, done_at INTEGER,
     PRIMARY KEY (id), FOREIGN KEY(school_id, device_id) REFERENCES device (school_id, device_id),
     CONSTRAINT kind_known CHECK (kind IN ({_KINDS})))"""
+_COLUMNS = "id, school_id, device_id, kind, detail, created_at, done_at"
 _STATEMENTS = {
     "sqlite": [
         _DOWNLINK,
-        "INSERT INTO downlink_new SELECT id, school_id, device_id, kind, detail, created_at, done_at"
-        " FROM downlink",
+        f"INSERT INTO downlink_new ({_COLUMNS}) SELECT {_COLUMNS} FROM downlink",  # noqa: S608 our own
         "DROP TABLE downlink",
         "ALTER TABLE downlink_new RENAME TO downlink",
         "CREATE INDEX downlink_waiting ON downlink (done_at, id)",
