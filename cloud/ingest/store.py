@@ -286,7 +286,7 @@ WAITING = (
 
 
 def waiting(conn: Connection, limit: int) -> Sequence[Any]:
-    """Work left by other processes; a grant or a time waits for its device, a grant for the end of recovery."""
+    """Work left by other processes; grants and times wait for their device, grants for normal mode."""
     return bulk.select(conn, WAITING, (limit,))
 
 
