@@ -54,6 +54,12 @@ def test_seeded_bug_is_caught(name):
     assert outcome.invariant
 
 
+def test_bug_is_not_caught_where_the_sound_product_fails_too(monkeypatch):
+    failed = runs.run(SHORT)._replace(report={"violations": [{"invariant": "I5", "text": "", "step": 1}]})
+    monkeypatch.setattr(runs, "run", lambda options, mutant="": failed)
+    assert runs.hunt("sells_without_rights", seeds=1, steps=300) is None
+
+
 def test_mutant_leaves_the_product_as_it_was():
     runs.run(SHORT, "sells_without_rights")
     assert runs.run(SHORT).report["violations"] == []
