@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures.micropython",
     "tests.fixtures.mosquitto",
     "tests.fixtures.pages",
+    "tests.fixtures.pcsc",
     "tests.fixtures.postgres",
 ]
 

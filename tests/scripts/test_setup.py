@@ -12,7 +12,9 @@ from tests.fixtures.components import ROOT
 
 PIN = re.compile(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+")
 NAME = re.compile(r"[a-z0-9-]+(\[[a-z]+\])?")
-REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-typings.txt")
+REQUIREMENTS = (
+    "requirements.txt", "requirements-desk.txt", "requirements-dev.txt", "requirements-typings.txt",
+)  # fmt: skip
 # Every virtual environment has these from Python itself.
 OF_PYTHON = {"pip", "setuptools"}
 
