@@ -152,6 +152,7 @@ device_epoch = Table(
     _bytes("head_mac"),
     Column("boot_nonce", LargeBinary), _text("status", "open"), _number("down_counter", 0),
     _text("broker_hash", ""), _number("incarn_seen", 0), _number("lock_reason", 0),
+    _number("table_incarn", 0),
     _refers("device", "school_id", "device_id"), _one_of("status", "open", "closed", "lost", "quarantined"),
     CheckConstraint("length(head_mac) = 32", name="head_mac_length"),
 )  # fmt: skip

@@ -8,7 +8,7 @@ the canteen lines by their size.  Gates get the same cards without rights.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -95,6 +95,16 @@ def publish_tables(conn: Connection, school_id: int, now: int) -> int:
     store.add_downlinks(conn, school_id, ids, "table", {"version": version}, now)
     offer(conn, school_id, placed_meals.more, now)
     return version
+
+
+def replace_tables(conn: Connection, school_id: int, applied: Mapping[int, int], now: int) -> None:
+    """Leave it to ingest to announce a newer table to each device_id than the version that it has applied."""
+    newest = store.newest_tables(conn, school_id)
+    if all(newest.get(device_id, 0) > version for device_id, version in applied.items()):
+        told = {"version": max(newest.values(), default=0)}
+        store.add_downlinks(conn, school_id, sorted(applied), "table", told, now)
+    else:
+        publish_tables(conn, school_id, now)
 
 
 def settle(conn: Connection, school_id: int, now: int) -> int:

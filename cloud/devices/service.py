@@ -31,6 +31,7 @@ from cloud.devices.epochs import (
     read_registry,
     release,
 )
+from cloud.devices.placement import replace_tables
 from cloud.devices.registry import FILE_NAME as REGISTRY_FILE
 from cloud.devices.settings import (
     KINDS,
@@ -69,6 +70,7 @@ __all__ = [
     "publish_settings",
     "read_registry",
     "release",
+    "replace_tables",
     "set_settings",
     "settings_for",
 ]

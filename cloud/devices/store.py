@@ -31,8 +31,9 @@ def add_epoch(
     """The open epoch of a device, with its journal empty; `incarnation`: of the school then."""
     columns = (
         "school_id", "device_id", "epoch", "key_sealed", "next_seq", "head_mac", "broker_hash", "incarn_seen",
+        "table_incarn",
     )  # fmt: skip
-    row = (school_id, device_id, epoch, sealed, 1, head_mac, broker_hash, incarnation)
+    row = (school_id, device_id, epoch, sealed, 1, head_mac, broker_hash, incarnation, incarnation)
     bulk.insert_rows(conn, db.device_epoch, [row], columns)
 
 
@@ -102,12 +103,16 @@ def add_releases(conn: Connection, rows: bulk.Rows) -> None:
 
 
 def recovery_is_over(conn: Connection, school_id: int) -> bool:
-    """Whether a school in recovery has read every open till up to its record of this incarnation."""
+    """Whether a school in recovery has read every open till up to a table that this incarnation gave it.
+
+    Not only to the record of the incarnation: a till takes a total of its table over at a card's first tap,
+    and a table of a life that is forgotten holds totals that nobody knows.
+    """
     statement = (
         "SELECT 1 FROM school s WHERE s.school_id = ? AND s.mode = 'recovery' AND NOT EXISTS"
         " (SELECT 1 FROM device d JOIN device_epoch e ON e.school_id = d.school_id"
         " AND e.device_id = d.device_id AND e.epoch = d.epoch WHERE d.school_id = s.school_id"
-        " AND d.kind = 'canteen' AND e.status = 'open' AND e.incarn_seen < s.incarnation)"
+        " AND d.kind = 'canteen' AND e.status = 'open' AND e.table_incarn < s.incarnation)"
     )
     return bool(bulk.select(conn, statement, (school_id,)))
 
@@ -240,6 +245,12 @@ def add_tables(conn: Connection, rows: bulk.Rows, keep: int) -> None:
     )
     for school_id, device_id, *_rest in rows:
         bulk.run(conn, statement, (school_id, device_id, school_id, device_id, keep))
+
+
+def newest_tables(conn: Connection, school_id: int) -> dict[int, int]:
+    """device_id to the version of its newest table."""
+    statement = "SELECT device_id, max(version) FROM device_table WHERE school_id = ? GROUP BY device_id"
+    return {row[0]: row[1] for row in bulk.select(conn, statement, (school_id,))}
 
 
 def add_downlinks(

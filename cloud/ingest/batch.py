@@ -60,6 +60,7 @@ class Batch:
         self._granted: defaultdict[Place, list[tuple[int, int, int]]] = defaultdict(list)
         self._archived_tables: list[tuple[Device, int]] = []
         self._over: dict[int, set[int]] = {}
+        self._of_older_tables: set[Device] = set()
         self._means = Means(conn, self._rights, now)
         self.refusals: Counter[tuple[int, int, int]] = Counter(inbox.refusals)
         self._wait_for_archive: Callable[[], None] = lambda: None
@@ -263,8 +264,11 @@ class Batch:
         replay = Replay(self._rights, prices, self._earlier, self._voided, self._now, payers, hot, undoing)
         judged: dict[int, Judged] = {school_id: Judged() for school_id in sorted(prices)}
         for device, raw in news:
+            seen = device.incarn_seen
             replay.judge(device, raw, judged[device.school_id])
             self._keep_versions(device)
+            if device.in_recovery and device.is_open and device.table_incarn < device.incarn_seen > seen:
+                self._of_older_tables.add(device)
         for school_id, found in judged.items():
             self._write(school_id, found)
             self.record_count += len(found.rows)
@@ -364,18 +368,25 @@ class Batch:
         silent = [(int(up), *place) for place, up in states.items() if not self._devices[place].heard]
         store.write_online(self._conn, silent)
         devices.count_refusals(self._conn, self.refusals, now)
+        self._replace_tables()
         for school_id in sorted({d.school_id for d in moved if d.in_recovery}):
             devices.end_recovery(self._conn, school_id, now)
         self._wait_for_archive()
         if archive is not None:
             archive.append(self._frames(), now)
 
+    def _replace_tables(self) -> None:
+        """Devices that just heard of this incarnation work by the table of another one, maybe a lost one."""
+        for school_id in sorted({device.school_id for device in self._of_older_tables}):
+            told = [device for device in self._of_older_tables if device.school_id == school_id]
+            applied = {device.device_id: device.table_version for device in told}
+            devices.replace_tables(self._conn, school_id, applied, self._now)
+
     def _write_journals(self) -> list[Device]:
         """Write where every journal that moved stands now."""
         spoken = (*self._devices.values(), *self._inbox.older.values())
         moved = [device for device in spoken if device.moved]
-        rows = [(d.next_seq, d.head_mac, d.boot_nonce, d.incarn_seen, *d.key, d.epoch) for d in moved]
-        store.write_journals(self._conn, rows)
+        store.write_journals(self._conn, [d.journal_row for d in moved])
         return moved
 
     def _records(self) -> Iterator[Item]:

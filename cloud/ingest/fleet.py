@@ -51,6 +51,8 @@ class Device:
         self.lock_reason: int = row.lock_reason
         self.incarn_seen: int = row.incarn_seen
         """The highest incarnation whose record was read in its journal."""
+        self.table_incarn: int = row.table_incarn
+        """The incarnation that was the highest when its newest table was applied."""
         self.in_recovery: bool = row.mode == "recovery"
         self.keys = keys
         self.next_seq: int = row.next_seq
@@ -83,6 +85,12 @@ class Device:
     def hands_over(self) -> bool:
         """Whether it is locked for good and sends its whole journal: an ACK names the end of one message."""
         return self.status != "open" or self.state.get("locked") in LOCKED_FOR_GOOD
+
+    @property
+    def journal_row(self) -> tuple[Any, ...]:
+        """Where its journal stands, as store.write_journals takes it."""
+        heard = self.incarn_seen, self.table_incarn
+        return (self.next_seq, self.head_mac, self.boot_nonce, *heard, *self.key, self.epoch)
 
     @property
     def key(self) -> tuple[int, int]:

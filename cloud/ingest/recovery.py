@@ -4,7 +4,7 @@ Promises: the incarnation is above every number seen, and in the archive before
 the database has it; reading the archive is idempotent, since records are known
 by (device, epoch, seq) and grants are totals; a grant in the archive is proof, a
 grant that only a device knows is reserved.  The end comes by itself when every
-open till's journal is read up to its record of this incarnation (devices.end_recovery).
+open till's journal is read up to a table that it got from this incarnation (devices.end_recovery).
 """
 
 from collections.abc import Iterator

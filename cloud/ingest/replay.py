@@ -257,6 +257,7 @@ class Replay:
     def _table(self, device: Device, item: Record, capable: int, found: Judged) -> int:
         if item.flags == record.TABLE_ACCOUNTS:
             device.table_version = max(device.table_version, item.aux)
+            device.table_incarn = device.incarn_seen
         elif item.flags == record.TABLE_SETTINGS:
             device.settings_version = max(device.settings_version, item.aux)
         return capable

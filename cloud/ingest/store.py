@@ -22,7 +22,7 @@ one of those, and must not take it for another of the same number."""
 _DEVICES = (
     "SELECT d.school_id, d.device_id, d.kind, e.epoch, d.epoch AS present_epoch, d.table_version,"
     " d.settings_version, d.online, d.state, e.key_sealed, e.next_seq, e.head_mac, e.boot_nonce, e.status,"
-    " e.down_counter, e.incarn_seen, e.lock_reason, s.mode,"
+    " e.down_counter, e.incarn_seen, e.table_incarn, e.lock_reason, s.mode,"
     " s.incarnation, s.incarnation_id, s.settings_version AS settings_wanted, s.time_zone"
     " FROM device d JOIN device_epoch e ON e.school_id = d.school_id AND e.device_id = d.device_id"
     " JOIN school s ON s.school_id = d.school_id WHERE d.school_id IN ? AND d.device_id IN ?"
@@ -254,10 +254,10 @@ def set_archived(conn: Connection, school_id: int, device_id: int, version: int,
 
 
 def write_journals(conn: Connection, rows: bulk.Rows) -> None:
-    """Where journals stand: (next_seq, head_mac, boot_nonce, incarn_seen, school_id, device_id, epoch)."""
+    """Where journals stand: next_seq, head_mac, boot_nonce, incarn_seen, table_incarn and an epoch's key."""
     statement = (
-        "UPDATE device_epoch SET next_seq = ?, head_mac = ?, boot_nonce = ?, incarn_seen = ?"
-        " WHERE school_id = ? AND device_id = ? AND epoch = ?"
+        "UPDATE device_epoch SET next_seq = ?, head_mac = ?, boot_nonce = ?, incarn_seen = ?,"
+        " table_incarn = ? WHERE school_id = ? AND device_id = ? AND epoch = ?"
     )
     bulk.run_many(conn, statement, rows)
 

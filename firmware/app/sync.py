@@ -251,9 +251,8 @@ class Sync:
     def _check_incarnation(self, head) -> None:
         """Refuse an older parent, and a second one under the same number."""
         state = self._controller.state
-        if head.incarnation > state.incarnation:
-            return
-        if head.incarnation != state.incarnation or head.incarnation_id != state.incarnation_id:
+        own = (state.incarnation, state.incarnation_id)
+        if head.incarnation <= state.incarnation and (head.incarnation, head.incarnation_id) != own:
             raise Fault(WIRE_INCARNATION, "incarnation %d" % head.incarnation)
 
     def _follow_incarnation(self, head) -> bool:
@@ -261,6 +260,8 @@ class Sync:
         if head.incarnation <= self._controller.state.incarnation:
             return False
         self._controller.write(record.INCARN, 0, account=head.incarnation_id, aux=head.incarnation)
+        # A table on its way is of the parent before: what it places, this one may not know.
+        self._give_up_fetch()
         return True
 
     def _forget_acked(self) -> None:

@@ -94,6 +94,10 @@ class Peer:
         starts = range(first, self.next_seq, size)
         return [self.recs(start, min(size, self.next_seq - start)) for start in starts]
 
+    def recs_of(self, count: int) -> list[Incoming]:
+        """The last `count` records."""
+        return [self.recs(self.next_seq - count, count)]
+
     def hello(
         self,
         table_version: int = 0,

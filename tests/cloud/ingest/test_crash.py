@@ -167,7 +167,7 @@ def test_forgotten_journal_would_be_seen(world: World, monkeypatch) -> None:
     with db.begin(world.engine) as conn:
         ingest_store.write_journals(
             conn,
-            [(peer.next_seq, peer.macs[-1], peer.nonce, 1, peer.school, peer.device, 1)
+            [(peer.next_seq, peer.macs[-1], peer.nonce, 1, 1, peer.school, peer.device, 1)
              for peer in (world.line, world.gate)],
         )  # fmt: skip
     world.check_books()

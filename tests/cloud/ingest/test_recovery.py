@@ -57,7 +57,18 @@ def school(world: World) -> tuple:
 
 
 def meet(world: World, *peers: Peer) -> None:
-    """The devices hear of the new incarnation, write it down, and send what is asked for."""
+    """The devices hear of the new incarnation, write it down, and send what is asked for; then they fetch the
+    table that they are told of."""
+    hear(world, *peers)
+    for peer in peers:
+        told = peer.told(world.handle(peer.hello()), envelope.TABLE)
+        if told:
+            peer.write(record.TABLE, record.TABLE_ACCOUNTS, aux=told[-1].version)
+            world.handle(*peer.recs_of(1))
+
+
+def hear(world: World, *peers: Peer) -> None:
+    """They hear of it, and hand their journals over up to the record of it."""
     counter, number, _mode = school(world)
     for peer in peers:
         if peer.incarnation != (counter, number):
@@ -231,6 +242,32 @@ def test_incarnation_is_above_those_of_the_registry(world: World) -> None:
     meet(world, world.line)
     # What the new board holds was granted by a life that nobody remembers: it is read first.
     assert school(world)[2] == "recovery"
+
+
+def test_recovery_waits_for_tables_of_its_own(world: World) -> None:
+    """A till takes a total of its table over at a card's first tap, also behind its record of the restore."""
+    account = world.of_line(world.line)[0]
+    kept = backup(world)
+    with db.begin(world.engine) as conn:
+        accounting.top_up(conn, world.school, account, 5000, "of a lost life", NOON)
+        version = devices.publish_tables(conn, world.vault, world.school, NOON)
+    world.ingest.poll()
+    world.line.write(record.TABLE, record.TABLE_ACCOUNTS, aux=version)
+    set_back(world, kept)
+    without_archive(world)
+    world.ingest.recover(world.school, "the whole machine was set back")
+    hear(world, world.line, world.other, world.gate)
+    assert school(world)[2] == "recovery"
+    # Nobody remembers this grant: it is reserved before anything new is given.
+    world.line.write(record.GRANT, 0, account, 55_000)
+    world.handle(*world.line.recs_of(1))
+    assert world.records(world.line)[-1][1] == GRANT_UNKNOWN
+    manifests = world.line.told(world.ingest.poll(), envelope.TABLE)
+    assert manifests[-1].version > version
+    meet(world, world.line, world.other)
+    assert school(world)[2] == "normal"
+    statement = "SELECT max(journaled) FROM spending_right WHERE school_id = ?"
+    assert world.rows(statement) == [(55_000,)]
 
 
 def test_device_enrolled_after_the_backup_is_known(world: World) -> None:
