@@ -97,14 +97,16 @@ def publish_tables(conn: Connection, school_id: int, now: int) -> int:
     return version
 
 
-def replace_tables(conn: Connection, school_id: int, applied: Mapping[int, int], now: int) -> None:
-    """Leave it to ingest to announce a newer table to each device_id than the version that it has applied."""
-    newest = store.newest_tables(conn, school_id)
-    if all(newest.get(device_id, 0) > version for device_id, version in applied.items()):
-        told = {"version": max(newest.values(), default=0)}
-        store.add_downlinks(conn, school_id, sorted(applied), "table", told, now)
-    else:
-        publish_tables(conn, school_id, now)
+def replace_tables(conn: Connection, applied: Mapping[tuple[int, int], int], now: int) -> None:
+    """Leave it to ingest to announce a newer table to each (school_id, device_id) than it has applied."""
+    for school_id in sorted({school_id for school_id, _device in applied}):
+        versions = {key[1]: version for key, version in applied.items() if key[0] == school_id}
+        newest = store.newest_tables(conn, school_id)
+        if all(newest.get(device_id, 0) > version for device_id, version in versions.items()):
+            told = {"version": max(newest.values(), default=0)}
+            store.add_downlinks(conn, school_id, sorted(versions), "table", told, now)
+        else:
+            publish_tables(conn, school_id, now)
 
 
 def settle(conn: Connection, school_id: int, now: int) -> int:

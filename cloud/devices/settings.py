@@ -7,7 +7,7 @@ Defaults are a school's: verdict at a fixed moment of 400 ms, strict money.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -150,8 +150,9 @@ def publish_settings(conn: Connection, school_id: int, now: int) -> int:
     store.set_settings(conn, school_id, everything, version)
     for kind in KINDS:
         pack_settings(settings_for(conn, school_id, kind, now))  # a value that does not fit stops here
-    prices = [(school_id, g.good_id, g.price_minor, version, now) for g in meals.menu(conn, school_id)]
-    store.add_prices(conn, prices)
+    keep_prices(
+        conn, school_id, version, now, [(g.good_id, g.price_minor) for g in meals.menu(conn, school_id)]
+    )
     devices = [device.device_id for device in store.open_devices(conn, school_id)]
     store.add_downlinks(conn, school_id, devices, "settings", {"version": version}, now)
     return version
@@ -163,6 +164,13 @@ def extend_calendars(conn: Connection, now: int) -> list[int]:
     for school_id in schools:
         publish_settings(conn, school_id, now)
     return schools
+
+
+def keep_prices(
+    conn: Connection, school_id: int, version: int, now: int, prices: Sequence[tuple[int, int]]
+) -> None:
+    """Devices may sell at these from now on: (good_id, price in minor units); known ones stay as they are."""
+    store.add_prices(conn, [(school_id, *price, version, now) for price in prices])
 
 
 def _chosen(row: Any) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ and nothing is archived a second time.
 from functools import partial
 
 from cloud.ingest import chain
-from cloud.ingest.archive import Branch, Grants, Item, Records
+from cloud.ingest.archive import Branch, Grants, Item, Prices, Records
 from cloud.ingest.batch import Batch
 from protocols.errors import CHAIN_FORK
 
@@ -18,7 +18,10 @@ class Again(Batch):
     """A part of the archive, inside one transaction."""
 
     def read_again(self, items: list[Item]) -> None:
-        """Take what the archive holds: grants first, which are proofs, then what devices sent."""
+        """Take what the archive holds: prices and grants first, which are proofs, then what devices sent."""
+        for item in items:
+            if isinstance(item, Prices):
+                self._prices.tell_again(self._conn, item)
         of_epoch = {(*d.key, d.epoch): d for d in (*self._devices.values(), *self._inbox.older.values())}
         grants = [item for item in items if isinstance(item, Grants) and item[:3] in of_epoch]
         self._rights.read(self._conn, ((one.school_id, row[0]) for one in grants for row in one.rows))

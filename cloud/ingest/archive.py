@@ -1,4 +1,4 @@
-"""The raw archive: device records and grants, appended to files outside the database.
+"""The raw archive: device records, grants and prices, appended to files outside the database.
 
 Promises: append() returns after the bytes are on the disk (fsync); what was
 returned for is read back byte for byte, whatever tore the file behind it; files
@@ -12,6 +12,7 @@ Leaves the replay of a lost database to recovery.
     kind 2, grants: u32 account | u32 bucket | u32 G total
     kind 3, incarnation (device and epoch 0): u32 counter | u32 random id
     kind 4, losing branch: 32 B chain state before | raw records of 32 bytes
+    kind 5, prices (device 0, epoch: version of the settings): u32 good | u32 price in minor units
 """
 
 import os
@@ -27,7 +28,7 @@ from zlib import crc32
 from protocols.ledger.record import SIZE
 
 _MAGIC = b"KKA1"
-_RECORDS, _GRANTS, _INCARNATION, _BRANCH = 1, 2, 3, 4
+_RECORDS, _GRANTS, _INCARNATION, _BRANCH, _PRICES = 1, 2, 3, 4, 5
 _CHAIN_SIZE = 32
 _NUMBERS = struct.Struct("<II")
 _HEAD = struct.Struct("<4sBII")
@@ -76,7 +77,16 @@ class Branch(NamedTuple):
     raw: bytes
 
 
-Item = Records | Grants | Incarnation | Branch
+class Prices(NamedTuple):
+    """What devices of a school may sell at by settings of this version: rows of (good_id, price_minor)."""
+
+    school_id: int
+    version: int
+    told_at: int
+    rows: tuple[tuple[int, int], ...]
+
+
+Item = Records | Grants | Incarnation | Branch | Prices
 
 
 class ArchiveBroken(Exception):
@@ -165,6 +175,9 @@ def _frame(item: Item) -> bytes:
     elif isinstance(item, Incarnation):
         source = _SOURCE.pack(item.school_id, 0, 0, item.began_at)
         kind, payload = _INCARNATION, source + _NUMBERS.pack(item.counter, item.number)
+    elif isinstance(item, Prices):
+        source = _SOURCE.pack(item.school_id, 0, item.version, item.told_at)
+        kind, payload = _PRICES, source + b"".join(_NUMBERS.pack(*row) for row in item.rows)
     else:
         rows = b"".join(_GRANT.pack(*row) for row in item.rows)
         kind, payload = _GRANTS, _SOURCE.pack(*item[:4]) + rows
@@ -197,6 +210,8 @@ def _item(kind: int, payload: bytes) -> Item | None:
     if kind == _INCARNATION and len(rest) == _NUMBERS.size:
         counter, number = _NUMBERS.unpack(rest)
         return Incarnation(school_id, counter, number, moment)
+    if kind == _PRICES and len(rest) % _NUMBERS.size == 0:
+        return Prices(school_id, epoch, moment, tuple(_NUMBERS.iter_unpack(rest)))
     if kind == _BRANCH and len(rest) >= _CHAIN_SIZE and (len(rest) - _CHAIN_SIZE) % SIZE == 0:
         return Branch(school_id, device_id, epoch, moment, rest[:_CHAIN_SIZE], rest[_CHAIN_SIZE:])
     return None

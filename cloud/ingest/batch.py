@@ -206,7 +206,9 @@ class Batch:
 
     def send_settings(self, device: Device) -> None:
         """The present settings for this kind of device."""
-        self.post.settings(device, devices.settings_for(self._conn, device.school_id, device.kind, self._now))
+        settings = devices.settings_for(self._conn, device.school_id, device.kind, self._now)
+        self._prices.tell(device.school_id, settings, self._now)
+        self.post.settings(device, settings)
 
     def send_table(self, device: Device, has_version: int) -> None:
         """Announce the newest table when the device has an older one; its grants go to the archive first."""
@@ -368,19 +370,14 @@ class Batch:
         silent = [(int(up), *place) for place, up in states.items() if not self._devices[place].heard]
         store.write_online(self._conn, silent)
         devices.count_refusals(self._conn, self.refusals, now)
-        self._replace_tables()
+        # Devices that just heard of this incarnation work by the table of another one, maybe a lost one.
+        older = {device.key: device.table_version for device in self._of_older_tables}
+        devices.replace_tables(self._conn, older, now)
         for school_id in sorted({d.school_id for d in moved if d.in_recovery}):
             devices.end_recovery(self._conn, school_id, now)
         self._wait_for_archive()
         if archive is not None:
             archive.append(self._frames(), now)
-
-    def _replace_tables(self) -> None:
-        """Devices that just heard of this incarnation work by the table of another one, maybe a lost one."""
-        for school_id in sorted({device.school_id for device in self._of_older_tables}):
-            told = [device for device in self._of_older_tables if device.school_id == school_id]
-            applied = {device.device_id: device.table_version for device in told}
-            devices.replace_tables(self._conn, school_id, applied, self._now)
 
     def _write_journals(self) -> list[Device]:
         """Write where every journal that moved stands now."""
@@ -394,6 +391,7 @@ class Batch:
             yield Records(*device.key, device.epoch, self._now, bytes(raw))
 
     def _frames(self) -> Iterator[Item]:
+        yield from self._prices.frames()
         yield from self._forks.frames
         for place, rows in self._granted.items():
             if rows:

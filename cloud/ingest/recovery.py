@@ -3,8 +3,9 @@
 Promises: the incarnation is above every number seen, and in the archive before
 the database has it; reading the archive is idempotent, since records are known
 by (device, epoch, seq) and grants are totals; a grant in the archive is proof, a
-grant that only a device knows is reserved.  The end comes by itself when every
-open till's journal is read up to a table that it got from this incarnation (devices.end_recovery).
+grant that only a device knows is reserved; prices that were told stay prices.
+The end comes by itself when every open till's journal is read up to a table
+that it got from this incarnation (devices.end_recovery).
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from cloud.alarms import service as alarms
 from cloud.db import lock_school
 from cloud.devices import service as devices
 from cloud.ingest import store
-from cloud.ingest.archive import Archive, Branch, Grants, Incarnation, Item, Records
+from cloud.ingest.archive import Archive, Branch, Grants, Incarnation, Item, Prices, Records
 from cloud.ingest.fleet import Fleet
 from cloud.ingest.inbox import Inbox, nothing
 from cloud.keys import Vault
@@ -77,7 +78,7 @@ def parts(archive: Archive, school_id: int) -> Iterator[list[Item]]:
         if item.school_id != school_id or isinstance(item, Incarnation):
             continue
         part.append(item)
-        size += len(item.rows) if isinstance(item, Grants) else len(item.raw) // record.SIZE
+        size += len(item.rows) if isinstance(item, Grants | Prices) else len(item.raw) // record.SIZE
         if size >= _PART:
             yield part
             part, size = [], 0

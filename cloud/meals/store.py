@@ -3,15 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
-from cloud.db import good
+from cloud.db import good, published_price
 
 
 def all_of(conn: Connection, school_id: int) -> Sequence[Row]:
     return conn.execute(
         select(good).where(good.c.school_id == school_id).order_by(good.c.from_minute, good.c.good_id)
     ).all()
+
+
+def highest_published(conn: Connection, school_id: int) -> int:
+    """The highest good_id that devices were ever told of; 0 before the first."""
+    statement = select(func.max(published_price.c.good_id)).where(published_price.c.school_id == school_id)
+    return conn.execute(statement).scalar() or 0
 
 
 def add(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:

@@ -294,7 +294,7 @@ def balances_are_true(sim: Simulation) -> Iterator[Finding]:
             unexplained += abs(have - true)
             yield "I7", f"account {account:08x}: the cloud says {have}, in truth {true}"
     for code, amount in others.items():
-        if amount and code == "suspense:rule" and sim.backups.restores:
+        if amount and code == "suspense:rule" and sim.backups.archive_was_lost:
             amount -= sim.suspects.unpriced_minor()
         if amount and sim.hostile is None and not sim.suspects.suspended:
             unexplained += abs(amount)

@@ -209,8 +209,8 @@ class Suspects:
         return total
 
     def unpriced_minor(self) -> int:
-        """True sales at a price that a restore forgot until the office said it again: the purse has paid,
-        the caterer waits for a person; less those that were taken back."""
+        """True sales at a price that was forgotten with the archive until the office said it again: the purse
+        has paid, the caterer waits for a person; less those that were taken back."""
         statement = (
             "SELECT s.device_id, s.raw FROM record s WHERE s.type = ? AND s.refusal = ? AND NOT EXISTS"
             " (SELECT 1 FROM record v WHERE v.device_id = s.device_id AND v.epoch = s.epoch AND v.type = ?"

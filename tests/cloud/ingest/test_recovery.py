@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from cloud import db
+from cloud import bulk, db
 from cloud.accounting import service as accounting
 from cloud.accounting.service import CATERER, CLAIM, SUSPENSE_RULE
 from cloud.alarms import service as alarms
 from cloud.devices import service as devices
 from cloud.ingest import witness
+from cloud.meals import service as meals
 from protocols.errors import GRANT_UNKNOWN, RIGHTS_SHORT
 from protocols.ledger import record
 from protocols.wire import envelope, topics
@@ -242,6 +243,41 @@ def test_incarnation_is_above_those_of_the_registry(world: World) -> None:
     meet(world, world.line)
     # What the new board holds was granted by a life that nobody remembers: it is read first.
     assert school(world)[2] == "recovery"
+
+
+def test_price_of_the_archive_stays_a_price(world: World) -> None:
+    account = world.of_line(world.line)[0]
+    kept = backup(world)
+    with db.begin(world.engine) as conn:
+        bulk.run(conn, "UPDATE good SET price_minor = 9100 WHERE school_id = ?", (world.school,))
+        devices.publish_settings(conn, world.school, NOON)
+    world.handle(world.line.state(True))
+    assert 9100 in [item.price for item in world.line.told(world.ingest.poll(), envelope.SETTINGS)[-1].menu]
+    set_back(world, kept)
+    world.ingest.recover(world.school, "a person said so")
+    # The office has not said the new price again yet.
+    world.line.sell(account, price=9100)
+    meet(world, world.line, world.other)
+    assert world.balances(CATERER, SUSPENSE_RULE) == [9100, 0]
+
+
+def test_number_of_a_forgotten_good_is_not_given_again(world: World) -> None:
+    def menu(*names: str) -> None:
+        items = [meals.Item(name, 60 * at, 60 * at + 59, 7000) for at, name in enumerate(names)]
+        with db.begin(world.engine) as conn:
+            meals.set_menu(conn, world.school, items)
+            devices.publish_settings(conn, world.school, NOON)
+        world.ingest.poll()
+
+    kept = backup(world)
+    world.handle(world.line.state(True))
+    menu("pie")
+    told = "SELECT max(good_id) FROM published_price WHERE school_id = ?"
+    before = world.rows(told)[0][0]
+    set_back(world, kept)
+    world.ingest.recover(world.school, "a person said so")
+    menu("soup of the day")
+    assert world.rows(told)[0][0] == before + 1
 
 
 def test_recovery_waits_for_tables_of_its_own(world: World) -> None:
