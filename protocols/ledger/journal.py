@@ -141,11 +141,16 @@ class Journal:
         return header
 
     def _find_oldest(self) -> None:
-        """The ring holds an unbroken run of ordinals that ends with the newest."""
+        """The ring holds an unbroken run of ordinals that ends with the newest.
+
+        Only the sector that comes next may be missing: its erase may have been cut.
+        """
         oldest = self._ordinal
         while oldest > 0 and self._ordinal - oldest < self._sectors - 1:
             header = self._header_at((oldest - 1) % self._sectors)
             if header is None or header[_ORDINAL] != oldest - 1:
+                if self._ordinal - oldest < self._sectors - 2:
+                    raise Fault(JOURNAL_BROKEN, "sector %d" % ((oldest - 1) % self._sectors), "header")
                 break
             oldest -= 1
         self._oldest = oldest

@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter, defaultdict
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -11,7 +10,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 from sqlalchemy import Engine, text
 
@@ -21,6 +19,7 @@ from cloud.accounting.movements import SIGN
 from cloud.accounting.service import BANK, CATERER, Entry, Movement, purse
 from tests.cloud.accounting.test_check import drop_triggers
 from tests.cloud.schools import add_device, add_school
+from tests.properties import machines
 
 CODES = (BANK, CATERER, purse(1), purse(2))
 COLUMNS = ("granted", "returned", "spent", "voided")
@@ -70,17 +69,34 @@ class Books(RuleBasedStateMachine):
         ]
         with db.begin(self.engine) as conn:
             service.post(conn, self.school, made, 9)
+        self.note(made)
+
+    def note(self, made: list[Entry]) -> None:
+        """The model has what it did not have yet."""
         for each in made:
             if each.external_key not in self.entries:
                 self.entries[each.external_key] = tuple(each.postings)
                 self.hashes.append(self.follow(each))
 
+    @precondition(lambda self: self.entries)
+    @rule(choice=st.integers(0))
+    def take_back(self, choice: int) -> None:
+        """A correction is an entry of its own; the same one again changes nothing."""
+        keys = [key for key in self.entries if not key.startswith("back:")]
+        key = keys[choice % len(keys)]
+        with db.begin(self.engine) as conn:
+            undone = service.undoing(conn, self.school, key)
+            assert Counter(undone) == Counter((code, -amount) for code, amount in self.entries[key])
+            back = Entry(f"back:{key}", "reversal", 5, undone, reason="a mistake", corrects=key)
+            service.post(conn, self.school, [back, back], 9)
+        self.note([back])
+
     def follow(self, entry: Entry) -> bytes:
         """The hash by the words of docs/ledger.md, not by the product's code."""
-        key = entry.external_key.encode()
         data = b"".join(packed(number) for number in (len(self.hashes), 5, 9, -1, -1, -1))
-        data += b"".join(packed(number, 4) for number in (len(key), 4, 0, 0, len(entry.postings)))
-        data += key + b"sale"
+        words = [word.encode() for word in (entry.external_key, entry.kind, entry.reason, entry.corrects)]
+        data += b"".join(packed(number, 4) for number in (*map(len, words), len(entry.postings)))
+        data += b"".join(words)
         for code, amount in entry.postings:
             data += packed(amount) + packed(len(code), 4) + code.encode()
         return hashlib.sha256(self.hashes[-1] + data).digest()
@@ -157,14 +173,13 @@ class Books(RuleBasedStateMachine):
             assert pending == {code: amount for code, amount in out.items() if amount}
 
 
-def run_books(engine: Engine, examples: int, phases: tuple[Phase, ...] = tuple(Phase)) -> None:
-    machine = type("BooksHere", (Books,), {"engine": engine})
-    checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    wanted = settings(
-        max_examples=examples, stateful_step_count=8, suppress_health_check=checks, phases=phases
-    )
-    run_state_machine_as_test(machine, settings=wanted)
+def books_of(engine: Engine) -> type[Books]:
+    return type("BooksHere", (Books,), {"engine": engine})
 
 
 def test_books_follow_the_model(store: Engine) -> None:
-    run_books(store, 25)
+    machines.run(books_of(store), 25, 8)
+
+
+def test_books_follow_the_model_afresh(store_sqlite: Engine) -> None:
+    machines.run_fresh(books_of(store_sqlite), 10, 8)

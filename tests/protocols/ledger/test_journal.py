@@ -162,6 +162,19 @@ def test_rot_in_an_older_sector_stops_the_replay():
     assert [item.seq for item in again.records(SLOTS + 1)] == list(range(SLOTS + 1, SLOTS + 10))
 
 
+def test_rotten_header_hides_no_records():
+    # The newest sector, or an older one that must stay; in a young ring, and in one that has wrapped.
+    for count, damaged in ((5, 0), (SLOTS + 5, 1), (SLOTS + 5, 0), (5 * SLOTS + 5, 1), (5 * SLOTS + 5, 0)):
+        nor = Nor()
+        journal = opened(nor)
+        for _ in range(count):
+            journal.acknowledge(sale(journal))
+        nor.cells[damaged * 4096 + 20] ^= 1
+        assert fault_of(lambda: opened(nor)) == errors.JOURNAL_BROKEN, (count, damaged)
+        nor.cells[damaged * 4096 + 20] ^= 1
+        assert opened(nor).next_seq == count + 1
+
+
 def test_another_devices_flash_is_refused():
     nor = Nor()
     opened(nor)
