@@ -15,9 +15,8 @@ from sqlalchemy.exc import OperationalError
 from cloud import bulk, db
 from cloud.accounting import service as accounting
 from cloud.accounting.service import CATERER, purse
-from cloud.ingest import archive as archive_module
 from cloud.ingest import service, witness
-from cloud.ingest.archive import Grants, Records
+from cloud.ingest.archive import Archive, Grants, Records
 from cloud.ingest.client import NOT_NOW
 from cloud.ingest.service import Incoming, Outgoing
 from protocols.errors import WIRE_MAC
@@ -147,6 +146,7 @@ def test_database_is_full_at_each_statement_in_turn(world: World) -> None:
         if out is not None:
             break
         assert everything(world) == day.before, seen[-1]
+    assert out is not None
     assert "COMMIT" in seen
     assert number > 12, seen
     day.check(out)
@@ -164,6 +164,7 @@ def test_sqlite_itself_finds_no_page(world: World) -> None:
         if out is not None:
             break
         assert everything(world) == before
+    assert out is not None
     assert room >= 3
     assert world.line.told(out, envelope.ACK) == [301]
     assert len(world.records(world.line)) == 300
@@ -192,7 +193,7 @@ def test_archive_is_full_at_each_write(world: World, monkeypatch, number: int, s
         return write(handle, data[: max(1, len(data) * share // 100)])
 
     with monkeypatch.context() as patched:
-        patched.setattr(archive_module.os, "write", little_room)
+        patched.setattr(os, "write", little_room)
         day.fails()
     assert next(calls) == number + 1, "the write that was to fail never came"
     day.succeeds()
@@ -209,7 +210,7 @@ def test_archive_does_not_reach_the_disk(world: World, monkeypatch, number: int)
         sync(handle)
 
     with monkeypatch.context() as patched:
-        patched.setattr(archive_module.os, "fdatasync", little_room)
+        patched.setattr(os, "fdatasync", little_room)
         day.fails()
     day.succeeds()
 
@@ -236,7 +237,7 @@ def test_grant_of_the_work_list_waits_for_room(store_sqlite: Engine, tmp_path, m
         accounting.top_up(conn, world.school, account, 700, "T late", world.now)
     before = everything(world)
     with monkeypatch.context() as patched:
-        patched.setattr(archive_module.os, "fdatasync", no_room)
+        patched.setattr(os, "fdatasync", no_room)
         with pytest.raises(NOT_NOW):
             world.ingest.poll()
         assert everything(world) == before
@@ -246,6 +247,7 @@ def test_grant_of_the_work_list_waits_for_room(store_sqlite: Engine, tmp_path, m
         if out is not None:
             break
         assert everything(world) == before
+    assert out is not None
     assert number > 4
     assert world.line.told(out, envelope.GRANT) == [[(account, 0, 1700)]]
     assert world.ingest.poll() == []
@@ -260,7 +262,7 @@ def test_grant_of_the_work_list_waits_for_room(store_sqlite: Engine, tmp_path, m
 def test_answer_before_the_archive_would_be_seen(world: World, monkeypatch) -> None:
     """A cloud that does not look whether the archive took its records acknowledges what is nowhere."""
     day = Day(world)
-    monkeypatch.setattr(archive_module.Archive, "append_meanwhile", lambda *_: lambda: None)
+    monkeypatch.setattr(Archive, "append_meanwhile", lambda *_: lambda: None)
     with pytest.raises(AssertionError):
         day.succeeds()
 

@@ -170,7 +170,7 @@ def test_rotten_header_hides_no_records():
         for _ in range(count):
             journal.acknowledge(sale(journal))
         nor.cells[damaged * 4096 + 20] ^= 1
-        assert fault_of(lambda: opened(nor)) == errors.JOURNAL_BROKEN, (count, damaged)
+        assert fault_of(lambda ring=nor: opened(ring)) == errors.JOURNAL_BROKEN, (count, damaged)
         nor.cells[damaged * 4096 + 20] ^= 1
         assert opened(nor).next_seq == count + 1
 
