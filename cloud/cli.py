@@ -337,3 +337,4 @@ def database_role(config: Config, name: str) -> None:
 
 from cloud.benefits import commands as benefit_commands  # noqa: E402, F401 - they belong to the group above
 from cloud.devices import commands as commands  # noqa: E402 - they belong to the group above
+from cloud.payouts import commands as payout_commands  # noqa: E402, F401 - and so do these

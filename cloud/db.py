@@ -263,6 +263,17 @@ statement_line = Table(
     _refers("school", "school_id"), _one_of("source", "bank", "caterer"),
     Index("statement_line_of_day", "school_id", "day", "source", "key"),
 )  # fmt: skip
+# Requests for money back, and how far they have come.  Written by payouts only.
+payout = Table(
+    "payout", metadata,
+    _key("school_id"), _key("number"), _text("external_key"), _number("account_id"), _number("wanted_minor"),
+    _number("paid_minor", 0), _number("parts", 0), _text("reason"), _text("asked_by"), _text("state", "open"),
+    _number("asked_at"), _number("changed_at"), _maybe("recalled_at"),
+    UniqueConstraint("school_id", "external_key"), _refers("school", "school_id"),
+    CheckConstraint("wanted_minor > 0 AND paid_minor BETWEEN 0 AND wanted_minor", name="paid_of_wanted"),
+    _one_of("state", "open", "paid", "partly", "cancelled", "refused"),
+    Index("payout_of_account", "school_id", "state", "account_id"),
+)  # fmt: skip
 spending_right = Table(
     "spending_right", metadata,
     _key("school_id"), _key("device_id"), _key("epoch"), _key("account_id"), _key("bucket"),
@@ -346,9 +357,8 @@ message = Table(
 downlink = Table(
     "downlink", metadata,
     _row_number(), _number("school_id"), _number("device_id"), _text("kind"), _json("detail"),
-    _number("created_at"),
-    _maybe("done_at"),
-    _refers("device", "school_id", "device_id"), _one_of("kind", "table", "settings", "grant", "time"),
+    _number("created_at"), _maybe("done_at"), _refers("device", "school_id", "device_id"),
+    _one_of("kind", "table", "settings", "grant", "recall", "time"),
     Index("downlink_waiting", "done_at", "id"),
 )  # fmt: skip
 

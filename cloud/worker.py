@@ -1,9 +1,9 @@
-"""The worker: does what is to be done later, from the database: messages, the check of entries.
+"""The worker: does what is to be done later, from the database: messages, payouts, the check of entries.
 
 Promises: safe to run twice and to be killed at any point (see
 notifications/delivery.py); looks for work five times a second with one small
-read, and takes no write lock without work.  A database that does not answer is
-waited for.  Leaves the order of a message's steps to notifications, and its
+read, and takes no write lock without work.  A database that does not answer
+and a full disk are waited for.  Leaves the order of a message's steps to notifications, and its
 log carries counts only.
 """
 
@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from cloud.accounting import service as accounting
+from cloud.archive import Archive, ArchiveBroken
 from cloud.config import Config, ConfigError
 from cloud.db import begin, engine, reading
 from cloud.devices import service as devices
@@ -24,12 +25,14 @@ from cloud.keys import Vault
 from cloud.notifications import service as notifications
 from cloud.notifications.channel import Channel
 from cloud.notifications.file_channel import FileChannel
+from cloud.payouts import service as payouts
 from cloud.people import service as people
 from protocols.ids import hex8
 
 POLL_S = 0.2
 _DOWN_S = 1.0
 CHECK_S = 30.0
+PAYOUTS_S = 2.0
 _CHECK_AT_ONCE = 2000
 
 log = structlog.get_logger("worker")
@@ -91,7 +94,9 @@ def run(config: Config, stop: threading.Event | None = None, *, lease_s: int = n
     channel = open_channel(config)
     log.info("worker started", channel=channel.name)
     pause = 0.0
+    archive = Archive(config.archive_dir)
     check_at = time.monotonic() + CHECK_S
+    payouts_at = time.monotonic()
     while not stop.wait(pause):
         try:
             if time.monotonic() >= check_at:
@@ -99,14 +104,23 @@ def run(config: Config, stop: threading.Event | None = None, *, lease_s: int = n
                 extend_calendars(store, int(time.time()))
                 for line in check_books(store, int(time.time())):
                     log.error("books differ", what=line)
+            if time.monotonic() >= payouts_at:
+                payouts_at = time.monotonic() + PAYOUTS_S
+                payouts.drive(store, archive, int(time.time()))
             taken = notifications.deliver(store, vault, channel, lambda: int(time.time()), lease_s=lease_s)
         except DBAPIError as error:
             log.warning("database does not answer", kind=type(error.orig).__name__)
+            pause = _DOWN_S
+            continue
+        except (OSError, ArchiveBroken) as error:
+            # Nothing of the step happened: what the archive does not take is not paid.
+            log.warning("disk takes nothing", kind=type(error).__name__)
             pause = _DOWN_S
             continue
         if taken:
             log.info("facts taken", count=taken)
         # Facts that trickle in are taken together: two commits for a batch, not for each.
         pause = 0.0 if taken >= notifications.BATCH else POLL_S
+    archive.close()
     store.dispose()
     log.info("worker stopped")

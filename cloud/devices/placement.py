@@ -20,6 +20,7 @@ from cloud.db import lock_school
 from cloud.devices import meal_rights, store
 from cloud.devices.settings import benefit_minor, money_rules
 from cloud.formats import SchoolTime
+from cloud.payouts import service as payouts
 from cloud.people import service as people
 from protocols.ledger import holder, parent
 from protocols.ledger.record import MONEY
@@ -191,8 +192,10 @@ def _place(
         if account.home_device is not None
     }
     balances = accounting.balances_of_kind(conn, school_id, accounting.PURSES)
+    reserved = payouts.reserved(conn, school_id)
     for account_id, home in sorted(homes.items()):
-        free = parent.free(balances.get(accounting.purse(account_id), 0), rules.slack_minor, out[account_id])
+        balance = balances.get(accounting.purse(account_id), 0)
+        free = parent.free(balance, rules.slack_minor, out[account_id], reserved.get(account_id, 0))
         more = parent.grantable(
             rules.cap_minor, free, held[home].get(account_id, 0), rules.cap_minor, room[home]
         )

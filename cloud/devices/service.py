@@ -47,6 +47,7 @@ from cloud.devices.settings import (
 from cloud.keys import Vault
 from protocols.errors import name as refusal_name
 from protocols.ids import hex8, random_id
+from protocols.ledger.record import MONEY
 
 __all__ = [
     "REGISTRY_FILE",
@@ -105,6 +106,22 @@ class FleetRow(NamedTuple):
     settings_wanted: int
     unsent: int | None
     state: dict[str, Any]
+
+
+class Holder(NamedTuple):
+    """A device that may spend from a purse: `rights` as far as is known, `out` what is reserved for it.
+
+    `askable`: its epoch is the present one, so that a recall can reach it.
+    """
+
+    device_id: int
+    label: str
+    status: str
+    online: bool
+    last_seen_at: int | None
+    askable: bool
+    rights: int
+    out: int
 
 
 @dataclass(frozen=True)
@@ -181,6 +198,40 @@ def offer_rights(conn: Connection, school_id: int, account_ids: Sequence[int], n
     """
     if account_ids and store.school(conn, school_id).table_version:
         placement.offer(conn, school_id, account_ids, now)
+
+
+def holders(conn: Connection, school_id: int, account_id: int) -> list[Holder]:
+    """Every holder that has, or may have, money rights of a purse, by label."""
+    made = []
+    for row in store.rights_of_account(conn, school_id, account_id, MONEY):
+        one = placement.holding(row)
+        is_present = row.status == "open" and row.epoch == row.present_epoch
+        is_online = bool(row.online) and is_present
+        made.append(
+            Holder(
+                one.device_id,
+                row.label,
+                row.status,
+                is_online,
+                row.last_seen_at,
+                is_present,
+                one.rights,
+                one.out,
+            )
+        )
+    return made
+
+
+def recall_rights(
+    conn: Connection, school_id: int, device_ids: Sequence[int], account_id: int, now: int
+) -> None:
+    """A payout needs money that these tills hold: ingest recalls it when they are online.
+
+    How much is decided then.  Where a recall waits already, nothing is added.
+    """
+    waiting = store.recalls_waiting(conn, school_id)
+    fresh = [device_id for device_id in device_ids if (device_id, account_id) not in waiting]
+    store.add_downlinks(conn, school_id, fresh, "recall", {"account": account_id}, now)
 
 
 def fleet(conn: Connection, school_id: int) -> list[FleetRow]:

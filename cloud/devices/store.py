@@ -223,6 +223,27 @@ def rights_between(conn: Connection, school_id: int, first: int, last: int) -> S
     return bulk.select(conn, statement, (school_id, first, last))
 
 
+def rights_of_account(conn: Connection, school_id: int, account_id: int, bucket: int) -> Sequence[Any]:
+    """As `rights`, of one account, with label, online, last_seen_at and present epoch of each device."""
+    statement = (
+        "SELECT r.*, e.status, d.label, d.online, d.last_seen_at, d.epoch AS present_epoch"
+        " FROM spending_right r JOIN device_epoch e"
+        " ON e.school_id = r.school_id AND e.device_id = r.device_id AND e.epoch = r.epoch"
+        " JOIN device d ON d.school_id = r.school_id AND d.device_id = r.device_id"
+        " WHERE r.school_id = ? AND r.account_id = ? AND r.bucket = ? AND e.status <> 'closed'"
+        " ORDER BY d.label, r.epoch"
+    )
+    return bulk.select(conn, statement, (school_id, account_id, bucket))
+
+
+def recalls_waiting(conn: Connection, school_id: int) -> set[tuple[int, int]]:
+    """(device_id, account_id) of every recall that ingest has not sent yet."""
+    statement = (
+        "SELECT device_id, detail FROM downlink WHERE school_id = ? AND kind = 'recall' AND done_at IS NULL"
+    )
+    return {(row[0], read_json(row[1])["account"]) for row in bulk.select(conn, statement, (school_id,))}
+
+
 def place_rights(conn: Connection, rows: bulk.Rows) -> None:
     """Write G totals: (school_id, device_id, epoch, account_id, bucket, granted, tabled)."""
     statement = (

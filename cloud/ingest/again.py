@@ -6,8 +6,8 @@ and nothing is archived a second time.
 
 from functools import partial
 
+from cloud.archive import Branch, Grants, Item, Prices, Records
 from cloud.ingest import chain
-from cloud.ingest.archive import Branch, Grants, Item, Prices, Records
 from cloud.ingest.batch import Batch
 from protocols.errors import CHAIN_FORK
 

@@ -16,11 +16,11 @@ from sqlalchemy import Connection
 
 from cloud.accounting import service as accounting
 from cloud.alarms import service as alarms
+from cloud.archive import Archive, Grants, Item, Records
 from cloud.attendance import service as attendance
 from cloud.benefits import service as benefits
 from cloud.devices import service as devices
-from cloud.ingest import chain, store
-from cloud.ingest.archive import Archive, Grants, Item, Records
+from cloud.ingest import chain, offers, store
 from cloud.ingest.fleet import Device, Fleet
 from cloud.ingest.fork import Forks
 from cloud.ingest.inbox import Checked, Inbox, Place
@@ -34,7 +34,7 @@ from cloud.ingest.replay import Judged, Replay, accounts_moved, void_key
 from cloud.ingest.rights import Rights
 from cloud.notifications import service as notifications
 from protocols.errors import CHAIN_FORK, CHAIN_GAP, WIRE_EPOCH, Fault
-from protocols.ledger import parent, record
+from protocols.ledger import record
 from protocols.wire import envelope, messages, table
 
 
@@ -224,25 +224,29 @@ class Batch:
         self.post.manifest(device, head.version, head.size, rows_told, bytes(head.root))
 
     def offer(self, device: Device, account_ids: list[int], work_id: int) -> None:
-        """Money or credit is free here: grant it to the home till, up to CAP; nothing in recovery.
+        """Money or credit is free here; nothing in recovery.  `work_id`: the row of downlink that asks."""
+        if not device.in_recovery:
+            offers.offer(
+                self._desk({(device.school_id, each) for each in account_ids}), device, account_ids, work_id
+            )
 
-        `work_id`: the row of downlink that asks for it.
-        """
-        if device.in_recovery:
-            return
-        rules = self._means.rules(device.school_id)
-        self._rights.read(self._conn, ((device.school_id, account) for account in account_ids))
-        self._means.read_balances(device.school_id, account_ids)
-        told = []
-        for account_id, bucket in ((account, bucket) for account in account_ids for bucket in BALANCED):
-            key = (*device.key, device.epoch, account_id, bucket)
-            held, free = self._rights.get(key).rights, self._means.free(device.school_id, account_id, bucket)
-            more = parent.grantable(rules.cap_minor, free, held, rules.cap_minor, self._means.room(device))
-            if more:
-                total = self._rights.grant(key, more, (accounting.BY_OFFER, work_id))
-                self._grant(device, account_id, bucket, more, total)
-                told.append((account_id, bucket, total))
-        self.post.grants(device, told)
+    def recall(self, device: Device, account_id: int) -> None:
+        """A payout waits for what this till holds; nothing in recovery."""
+        if not device.in_recovery:
+            offers.recall_for_payouts(self._desk({(device.school_id, account_id)}), device, account_id)
+
+    def _desk(self, accounts: set[tuple[int, int]]) -> Desk:
+        """What decisions about these purses are made with."""
+        self._rights.read(self._conn, accounts)
+        for school_id in {school_id for school_id, _account in accounts}:
+            self._means.read_balances(
+                school_id, [account for school, account in accounts if school == school_id]
+            )
+        means = self._means
+        return Desk(
+            self._rights, self.post, means.balance, means.reserved, means.room, means.rules, self._device,
+            self._grant,
+        )  # fmt: skip
 
     # Judging
 
@@ -314,20 +318,7 @@ class Batch:
             return
         wanted = {(device.school_id, need.account) for device, need in self._asked}
         wanted |= self._needs.accounts() if returned else set()
-        self._rights.read(self._conn, wanted)
-        for school_id in {school_id for school_id, _account in wanted}:
-            self._means.read_balances(
-                school_id, [account for school, account in wanted if school == school_id]
-            )
-        desk = Desk(
-            self._rights,
-            self.post,
-            self._means.balance,
-            self._means.room,
-            self._means.rules,
-            self._device,
-            self._grant,
-        )
+        desk = self._desk(wanted)
         if returned:
             self._needs.returned(returned, desk, self._now)
         for device, need in self._asked:

@@ -19,9 +19,9 @@ import structlog
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from cloud.archive import Archive, ArchiveBroken
 from cloud.config import Config
 from cloud.db import STORE_DOWN, engine
-from cloud.ingest.archive import Archive, ArchiveBroken
 from cloud.ingest.service import Incoming, Ingest, Outgoing
 from cloud.keys import Vault
 from protocols.errors import Fault

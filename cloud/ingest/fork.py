@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from cloud.accounting import service as accounting
 from cloud.accounting.service import CLAIM, Entry
 from cloud.alarms import service as alarms
+from cloud.archive import Branch
 from cloud.ingest import chain, store
-from cloud.ingest.archive import Branch
 from cloud.ingest.fleet import Device
 from protocols.errors import CHAIN_FORK
 from protocols.ids import hex8

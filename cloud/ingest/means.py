@@ -11,6 +11,7 @@ from cloud.devices import service as devices
 from cloud.ingest import store
 from cloud.ingest.fleet import Device
 from cloud.ingest.rights import Rights
+from cloud.payouts import service as payouts
 from protocols.ledger import parent, record
 
 BALANCED = (record.MONEY, record.MEAL_CREDIT)
@@ -25,6 +26,7 @@ class Means:
         self._rights = rights
         self._now = now
         self._balances: dict[tuple[int, int, int], int] = {}
+        self._reserved: dict[tuple[int, int], int] = {}
         self._rooms: dict[tuple[int, int], int] = {}
         self._rules: dict[int, devices.MoneyRules] = {}
 
@@ -34,6 +36,12 @@ class Means:
         codes |= {accounting.credit(account): (account, record.MEAL_CREDIT) for account in account_ids}
         for code, balance in accounting.balances(self._conn, school_id, codes).items():
             self._balances[(school_id, *codes[code])] = balance
+        reserved = payouts.reserved(self._conn, school_id, account_ids)
+        self._reserved.update({(school_id, account): amount for account, amount in reserved.items()})
+
+    def reserved(self, school_id: int, account_id: int, bucket: int) -> int:
+        """What open payouts of a purse that was read still want; nothing of other buckets."""
+        return self._reserved.get((school_id, account_id), 0) if bucket == record.MONEY else 0
 
     def spendable(self, school_id: int, account_id: int) -> int:
         """What a purse holds beside all rights that are out."""
@@ -67,6 +75,6 @@ class Means:
         self._rooms[device.key] -= more
 
     def free(self, school_id: int, account_id: int, bucket: int) -> int:
-        """What may still be granted under a key of money or credit."""
+        """What covers the rights that are out under a key of money or credit, beside them."""
         slack, out = self.rules(school_id).slack(bucket), self._rights.out(school_id, account_id, bucket)
         return parent.free(self.balance(school_id, account_id, bucket), slack, out)

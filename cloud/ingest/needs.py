@@ -32,6 +32,7 @@ class Desk(NamedTuple):
     rights: Rights
     post: Post
     balance: Callable[[int, int, int], int]
+    reserved: Callable[[int, int, int], int]
     room: Callable[[Device], int]
     rules: Callable[[int], MoneyRules]
     device: Callable[[int, int], Device | None]
@@ -117,7 +118,8 @@ class Needs:
             rules, room = desk.rules(device.school_id), desk.room(device)
             balance = desk.balance(device.school_id, need.account, need.bucket)
             out = desk.rights.out(device.school_id, need.account, need.bucket)
-            free = parent.free(balance, rules.slack(need.bucket), out)
+            reserved = desk.reserved(device.school_id, need.account, need.bucket)
+            free = parent.free(balance, rules.slack(need.bucket), out, reserved)
             more = parent.grantable(need.wanted, free, own.rights, rules.cap_minor, room)
             possible = parent.grantable(need.wanted, need.wanted, own.rights, rules.cap_minor, room)
             if more == need.wanted:
@@ -147,10 +149,16 @@ class Needs:
                 break
             part = min(right.rights, missing)
             missing -= part
-            target = max(right.recall_target, right.counters.returned + part)
-            if target != right.recall_target:
-                desk.rights.touch(other).recall_target = target
-            granted = right.counters.granted
-            untold = granted if right.journaled < granted else None
-            desk.post.recall(holder, account_id, bucket, target, untold)
+            recall(desk.rights, desk.post, holder, other, part)
         return True
+
+
+def recall(rights: Rights, post: Post, holder: Device, key: RightKey, part: int) -> None:
+    """Ask a holder to give back `part` of what it has under a key, by the R total to reach."""
+    right = rights.get(key)
+    target = max(right.recall_target, right.counters.returned + part)
+    if target != right.recall_target:
+        rights.touch(key).recall_target = target
+    granted = right.counters.granted
+    untold = granted if right.journaled < granted else None
+    post.recall(holder, key[3], key[4], target, untold)

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from cloud.alarms import service as alarms
+from cloud.archive import Archive, Branch, Grants, Incarnation, Item, Payout, Prices, Records
 from cloud.db import lock_school
 from cloud.devices import service as devices
 from cloud.ingest import store
-from cloud.ingest.archive import Archive, Branch, Grants, Incarnation, Item, Prices, Records
 from cloud.ingest.fleet import Fleet
 from cloud.ingest.inbox import Inbox, nothing
 from cloud.keys import Vault
@@ -75,7 +75,7 @@ def parts(archive: Archive, school_id: int) -> Iterator[list[Item]]:
     part: list[Item] = []
     size = 0
     for item in archive.read():
-        if item.school_id != school_id or isinstance(item, Incarnation):
+        if item.school_id != school_id or isinstance(item, Incarnation | Payout):
             continue
         part.append(item)
         size += len(item.rows) if isinstance(item, Grants | Prices) else len(item.raw) // record.SIZE
@@ -84,6 +84,11 @@ def parts(archive: Archive, school_id: int) -> Iterator[list[Item]]:
             part, size = [], 0
     if part:
         yield part
+
+
+def requests(archive: Archive, school_id: int) -> list[Payout]:
+    """What the archive holds of money that went back to parents, in its order."""
+    return [item for item in archive.read() if isinstance(item, Payout) and item.school_id == school_id]
 
 
 def inbox_of(conn: Connection, fleet: Fleet, items: list[Item]) -> Inbox:

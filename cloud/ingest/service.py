@@ -16,11 +16,11 @@ from sqlalchemy import Connection, Engine
 
 from cloud.accounting import service as accounting
 from cloud.alarms import service as alarms
+from cloud.archive import Archive
 from cloud.db import begin, lock_school, reading
 from cloud.devices import service as devices
 from cloud.ingest import inbox, recovery, store, witness
 from cloud.ingest.again import Again
-from cloud.ingest.archive import Archive
 from cloud.ingest.batch import Batch
 from cloud.ingest.fleet import Fleet
 from cloud.ingest.inbox import Inbox, Incoming
@@ -29,6 +29,7 @@ from cloud.ingest.outgoing import Outgoing
 from cloud.ingest.prices import Prices
 from cloud.keys import Vault
 from cloud.memory import collecting_later
+from cloud.payouts import service as payouts
 from protocols.errors import name
 from protocols.ids import hex8
 from protocols.wire import topics
@@ -157,7 +158,14 @@ class Ingest:
         self._untold.add(school_id)
 
     def _read_archive(self, school_id: int) -> None:
-        """Bring the database up to its archive; may be done again at any time."""
+        """Bring the database up to its archive; may be done again at any time.
+
+        Payouts first: what left a purse is not there for the sales that follow.
+        """
+        with begin(self._engine) as conn:
+            payouts.read_again(
+                conn, school_id, recovery.requests(self._archive, school_id), int(self._clock())
+            )
         for items in recovery.parts(self._archive, school_id):
             with begin(self._engine) as conn:
                 lock_school(conn, school_id)
@@ -259,6 +267,8 @@ class Ingest:
                 batch.offer(device, list(store.read_json(row.detail)["accounts"]), row.id)
             elif row.kind == "time":
                 batch.post.time(device, device.boot_nonce or bytes(8), TIME_CONFIRMED)
+            elif row.kind == "recall":
+                batch.recall(device, store.read_json(row.detail)["account"])
             elif row.kind == "table":
                 batch.send_table(device, device.table_version)
             elif device.online and device.key not in settings_sent:

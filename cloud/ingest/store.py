@@ -280,13 +280,14 @@ WAITING = (
     "SELECT l.id, l.school_id, l.device_id, l.kind, l.detail, d.online FROM downlink l JOIN device d"
     " ON d.school_id = l.school_id AND d.device_id = l.device_id"
     " JOIN school s ON s.school_id = l.school_id WHERE l.done_at IS NULL"
-    " AND (l.kind NOT IN ('grant', 'time') OR d.online = 1) AND (l.kind <> 'grant' OR s.mode = 'normal')"
-    " ORDER BY l.id LIMIT ?"
+    " AND (l.kind NOT IN ('grant', 'recall', 'time') OR d.online = 1)"
+    " AND (l.kind NOT IN ('grant', 'recall') OR s.mode = 'normal') ORDER BY l.id LIMIT ?"
 )
 
 
 def waiting(conn: Connection, limit: int) -> Sequence[Any]:
-    """Work left by other processes; grants and times wait for their device, grants for normal mode."""
+    "AND (l.kind NOT IN ('grant', 'recall', 'time') OR d.online = 1)"
+    " AND (l.kind NOT IN ('grant', 'recall') OR s.mode = 'normal') ORDER BY l.id LIMIT ?"
     return bulk.select(conn, WAITING, (limit,))
 
 

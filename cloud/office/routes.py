@@ -93,6 +93,13 @@ def reconciliation() -> str:
     return render_template("office/reconciliation.html", **seen)
 
 
+@pages.get("/payouts")
+def payouts() -> str:
+    with reading(g.site.engine) as conn:
+        seen = service.open_payouts(conn, g.session.school_id)
+    return render_template("office/payouts.html", **seen)
+
+
 @pages.get("/records")
 @pages.get("/records/<device>")
 def latest(device: str = "") -> str:

@@ -18,6 +18,7 @@ from cloud.devices import service as devices
 from cloud.formats import SchoolTime, sentence
 from cloud.meals import service as meals
 from cloud.notifications import service as notifications
+from cloud.payouts import service as payouts
 from cloud.people import service as people
 from cloud.reconciliation import service as reconciliation
 from cloud.records import service as records
@@ -155,6 +156,14 @@ def reconciled(conn: Connection, school_id: int, text: str, today: int) -> dict[
         "newest": reconciliation.day_text(today),
         "before": reconciliation.day_text(day - 1),
         "after": reconciliation.day_text(day + 1) if day < today else "",
+    }
+
+
+def open_payouts(conn: Connection, school_id: int) -> dict[str, Any]:
+    """Requests for money back that have not come to their end, without names."""
+    return {
+        "payouts": payouts.payouts(conn, school_id, only_open=True),
+        "in_recovery": devices.in_recovery(conn, school_id),
     }
 
 

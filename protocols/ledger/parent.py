@@ -32,9 +32,23 @@ _CAPABILITIES = {
 }
 
 
-def free(balance: int, slack: int, out: int) -> int:
-    """What the parent may still promise or pay out under one key, in minor units."""
-    return balance + slack - out
+def free(balance: int, slack: int, out: int, reserved: int = 0) -> int:
+    """What the parent may still promise under one key, in minor units.
+
+    `reserved`: what open payouts have not been paid yet.  It is granted to nobody,
+    or placement would take away again what tills gave back.
+    """
+    return balance + slack - out - reserved
+
+
+def payable(outstanding: int, balance: int, out: int) -> int:
+    """How much of a payout may leave now: free - L, so that neither a right nor the slack is paid out."""
+    return max(0, min(outstanding, balance - out))
+
+
+def missing(outstanding: int, balance: int, out: int) -> int:
+    """How much must come back from holders before the whole of what payouts want can leave; at most `out`."""
+    return max(0, min(out, outstanding - (balance - out)))
 
 
 def grantable(wanted: int, spendable: int, held: int, cap: int, room: int) -> int:

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from cloud import db
 from cloud.accounting import service as accounting
-from cloud.ingest.archive import Archive, Records
+from cloud.archive import Archive, Records
 from protocols.ledger import record
 from scripts.bench.school_day import SchoolDay
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 
 from cloud import db
+from cloud.archive import Archive
 from cloud.ingest import chain
-from cloud.ingest.archive import Archive
 from cloud.ingest.service import Incoming, Ingest
 from cloud.keys import Vault
 from protocols.ledger import record

@@ -23,8 +23,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud import db
+from cloud.archive import Archive
 from cloud.ingest import service as ingest_service
-from cloud.ingest.archive import Archive
 from cloud.ingest.service import Incoming, Ingest
 from cloud.keys import Vault
 from cloud.meals import service as meals

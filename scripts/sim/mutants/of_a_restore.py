@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from cloud.archive import Archive
 from cloud.devices import epochs, registry
 from cloud.devices import service as devices
 from cloud.ingest import inbox, recovery
-from cloud.ingest.archive import Archive
 from cloud.ingest.fleet import Device
 from firmware.app.sync import Sync
 from scripts.sim import office

@@ -87,7 +87,7 @@ def acks_what_it_did_not_post(patches: Patches) -> None:
 @mutant("a grant ignores the escrow of other devices", "card_between_tills", "partition_device")
 def grant_ignores_other_escrow(patches: Patches) -> None:
     """free is the balance alone."""
-    patches.replace(parent, "free", lambda balance, slack, out: balance + slack)
+    patches.replace(parent, "free", lambda balance, slack, out, reserved=0: balance + slack - reserved)
 
 
 @mutant("CAP is not checked at a grant", "tables_again", "bank_file_again")

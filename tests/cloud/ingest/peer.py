@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine
 
 from cloud import bulk, db
 from cloud.accounting import service as accounting
+from cloud.archive import Archive
 from cloud.devices import service as devices
-from cloud.ingest.archive import Archive
 from cloud.ingest.service import Incoming, Ingest, Outgoing
 from cloud.keys import Vault
 from cloud.people import service as people

@@ -5,8 +5,8 @@ from sqlalchemy import Engine
 
 from cloud import db
 from cloud.accounting.service import CATERER, purse
+from cloud.archive import Archive, ArchiveBroken, Grants, Records
 from cloud.ingest import store as ingest_store
-from cloud.ingest.archive import Archive, ArchiveBroken, Grants, Records
 from cloud.ingest.batch import Batch
 from protocols.wire import envelope
 from tests.cloud.ingest.peer import World

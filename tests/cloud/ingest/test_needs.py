@@ -5,9 +5,9 @@ from sqlalchemy import Engine
 
 from cloud import db
 from cloud.accounting import service as accounting
+from cloud.archive import Grants
 from cloud.devices import service as devices
 from cloud.ingest import needs
-from cloud.ingest.archive import Grants
 from protocols.ledger import record
 from protocols.wire import envelope, table
 from tests.cloud.ingest.peer import NOON, World

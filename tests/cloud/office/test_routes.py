@@ -17,7 +17,7 @@ from tests.fixtures.pages import Pages, Visitor
 
 PAGES = (
     "/office/", "/office/devices", "/office/reconciliation", "/office/records", "/office/records/a1000001",
-    "/office/more",
+    "/office/payouts", "/office/more",
 )  # fmt: skip
 LUNCH = f"/office/records/{hex8(sample.LINE_1)}/1/6"
 

@@ -1,9 +1,10 @@
-"""The raw archive: device records, grants and prices, appended to files outside the database.
+"""The raw archive: device records, grants, payouts and prices, appended to files outside the database.
 
 Promises: append() returns after the bytes are on the disk (fsync); what was
 returned for is read back byte for byte, whatever tore the file behind it; files
 are by UTC day and only ever grow.  Records may stand here twice, after a crash
-between archive and commit: readers know them by (device, epoch, seq).
+between archive and commit: readers know them by (device, epoch, seq).  Batches of
+several processes stand whole behind each other: each is one write at the end.
 Leaves the replay of a lost database to recovery.
 
     frame: magic 'KKA1' | u8 kind | u32 length | u32 crc32 of kind, length, payload | payload
@@ -13,6 +14,8 @@ Leaves the replay of a lost database to recovery.
     kind 3, incarnation (device and epoch 0): u32 counter | u32 random id
     kind 4, losing branch: 32 B chain state before | raw records of 32 bytes
     kind 5, prices (device 0, epoch: version of the settings): u32 good | u32 price in minor units
+    kind 6, request for money back (device: account, epoch: parts paid so far): u8 state | u32 wanted
+      | u32 the part that is paid now, or 0 | u32 asked at | key, reason, asked by: u16 bytes | UTF-8
 """
 
 import os
@@ -28,12 +31,14 @@ from zlib import crc32
 from protocols.ledger.record import SIZE
 
 _MAGIC = b"KKA1"
-_RECORDS, _GRANTS, _INCARNATION, _BRANCH, _PRICES = 1, 2, 3, 4, 5
+_RECORDS, _GRANTS, _INCARNATION, _BRANCH, _PRICES, _PAYOUT = 1, 2, 3, 4, 5, 6
 _CHAIN_SIZE = 32
 _NUMBERS = struct.Struct("<II")
 _HEAD = struct.Struct("<4sBII")
 _SOURCE = struct.Struct("<IIII")
 _GRANT = struct.Struct("<III")
+_REQUEST = struct.Struct("<BIII")
+_TEXT = struct.Struct("<H")
 _PAYLOAD_MAX = 1 << 24
 
 
@@ -86,7 +91,26 @@ class Prices(NamedTuple):
     rows: tuple[tuple[int, int], ...]
 
 
-Item = Records | Grants | Incarnation | Branch | Prices
+class Payout(NamedTuple):
+    """A request for money back as it stands after a change: `parts` were paid, the last of them `part_minor`.
+
+    `part_minor` is 0 when nothing is paid by this change; `state`: its place in payouts.STATES.
+    """
+
+    school_id: int
+    account_id: int
+    parts: int
+    changed_at: int
+    state: int
+    wanted_minor: int
+    part_minor: int
+    asked_at: int
+    external_key: str
+    reason: str
+    asked_by: str
+
+
+Item = Records | Grants | Incarnation | Branch | Prices | Payout
 
 
 class ArchiveBroken(Exception):
@@ -94,7 +118,7 @@ class ArchiveBroken(Exception):
 
 
 class Archive:
-    """Appends to the files of one folder; one process at a time writes."""
+    """Appends to the files of one folder."""
 
     def __init__(self, folder: Path | str) -> None:
         self._folder = Path(folder)
@@ -134,7 +158,7 @@ class Archive:
         return self._folder
 
     def length(self) -> int:
-        """The bytes of all files together: it only grows."""
+        """The bytes of all files together, as far as this process has seen them: it only grows."""
         if self._length < 0:
             self._length = sum(path.stat().st_size for path in self._folder.glob("*.kka"))
         return self._length
@@ -178,6 +202,10 @@ def _frame(item: Item) -> bytes:
     elif isinstance(item, Prices):
         source = _SOURCE.pack(item.school_id, 0, item.version, item.told_at)
         kind, payload = _PRICES, source + b"".join(_NUMBERS.pack(*row) for row in item.rows)
+    elif isinstance(item, Payout):
+        texts = [text.encode() for text in item[8:]]
+        source = _SOURCE.pack(*item[:4]) + _REQUEST.pack(*item[4:8])
+        kind, payload = _PAYOUT, source + b"".join(_TEXT.pack(len(text)) + text for text in texts)
     else:
         rows = b"".join(_GRANT.pack(*row) for row in item.rows)
         kind, payload = _GRANTS, _SOURCE.pack(*item[:4]) + rows
@@ -214,7 +242,23 @@ def _item(kind: int, payload: bytes) -> Item | None:
         return Prices(school_id, epoch, moment, tuple(_NUMBERS.iter_unpack(rest)))
     if kind == _BRANCH and len(rest) >= _CHAIN_SIZE and (len(rest) - _CHAIN_SIZE) % SIZE == 0:
         return Branch(school_id, device_id, epoch, moment, rest[:_CHAIN_SIZE], rest[_CHAIN_SIZE:])
+    if kind == _PAYOUT and len(rest) >= _REQUEST.size:
+        texts = _texts(rest[_REQUEST.size :])
+        if len(texts) == 3:
+            return Payout(school_id, device_id, epoch, moment, *_REQUEST.unpack_from(rest), *texts)
     return None
+
+
+def _texts(data: bytes) -> list[str]:
+    """Texts behind each other; what is cut off is no text."""
+    found, place = [], 0
+    while place + _TEXT.size <= len(data):
+        (length,) = _TEXT.unpack_from(data, place)
+        place += _TEXT.size + length
+        if place > len(data):
+            break
+        found.append(data[place - length : place].decode("utf-8", "replace"))
+    return found
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.ingest import archive
-from cloud.ingest.archive import Archive, ArchiveBroken, Grants, Records
+from cloud import archive
+from cloud.archive import Archive, ArchiveBroken, Grants, Records
 
 DAY = 86_400
 FIRST = Records(1, 2, 3, 4, bytes(range(32)))
