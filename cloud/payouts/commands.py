@@ -55,7 +55,9 @@ def payout(config: Config, school: int, account: str, amount: str, reason: str, 
 @with_school
 def payout_cancel(config: Config, school: int, key: str) -> None:
     """End the open payout KEY; what was paid stays paid, the rest may be spent again."""
-    click.echo(_line(_change(config, lambda *parts: service.cancel(*parts[:2], school, key, parts[2]))))
+    click.echo(
+        _line(_change(config, lambda conn, archive, now: service.cancel(conn, archive, school, key, now)))
+    )
 
 
 @cloud.command()

@@ -156,10 +156,9 @@ def day_lines(found: service.Reconciled) -> Iterator[str]:
     )
     yield f"  in all       {found.sales:>8} {money(found.journal_minor):>14} {money(found.books_minor):>14}"
     yield f"  caterer      {stated}"
-    yield (
-        f"  top-ups      {found.topups:>8} {'':14} {money(found.topups_books_minor):>14}"
-        f"  bank {money(found.topups_bank_minor)}"
-    )
+    for name, side in (("top-ups", found.topups), ("paid back", found.payouts)):
+        sums = f"{money(side.books_minor):>14}  bank {money(side.bank_minor)}"
+        yield f"  {name:12} {side.number:>8} {'':14} {sums}"
     for item in found.items:
         yield _item_line(item)
     for one in found.ended:
@@ -214,11 +213,8 @@ def day_json(found: service.Reconciled) -> dict[str, Any]:
         "suspense_minor": found.suspense_minor,
         "caterer_minor": None if said is None else said.amount_minor,
         "caterer_portions": None if said is None else said.portions,
-        "topups": {
-            "number": found.topups,
-            "books_minor": found.topups_books_minor,
-            "bank_minor": found.topups_bank_minor,
-        },
+        "topups": found.topups._asdict(),
+        "payouts": found.payouts._asdict(),
         "devices": [one._asdict() | {"device_id": hex8(one.device_id)} for one in found.devices],
         "corrections": [{"entry_id": entry, "amount_minor": amount} for entry, amount in found.corrections],
         "awaited": [one.label for one in found.awaited],

@@ -27,7 +27,7 @@ from protocols.ledger.record import CLOSE_DAY
 
 AGREES, PROVISIONAL, DIFFERS = "agrees", "provisional", "differs"
 CLOSED, AWAITED, IDLE, ENDED = "closed", "awaited", "idle", "ended"
-_BANK_KEY = "bank:"
+_BANK_KEYS = {"topup": "bank:", "payout": "payout:"}
 _NAMED_OF_A_GAP = 20
 _NOT_OF_THE_DAY = ("settlement", "payout", "release", "fund")
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -55,11 +55,26 @@ class DeviceDay(NamedTuple):
     suspense_minor: int
 
 
+class Payments(NamedTuple):
+    """One side of the bank's statement: how many, and the sums of the books and of the bank.
+
+    Minor units with the purses' sign: what goes back to parents is below 0.
+    """
+
+    number: int = 0
+    books_minor: int = 0
+    bank_minor: int = 0
+
+    def more(self, books: int, bank: int) -> "Payments":
+        """One more of them."""
+        return Payments(self.number + 1, self.books_minor + books, self.bank_minor + bank)
+
+
 class Reconciled(NamedTuple):
     """The day.  `corrections`: (entry_id, minor units) that people gave to or took from the caterer.
 
-    `statement`: the caterer's line, None before it is in; `topups_*_minor`: the
-    books' and the bank's side of the day's top-ups.
+    `statement`: the caterer's line, None before it is in; `topups`, `payouts`: the
+    day's payments, by the books and by the bank.
     """
 
     day: int
@@ -67,9 +82,8 @@ class Reconciled(NamedTuple):
     items: list[Item]
     corrections: list[tuple[int, int]]
     statement: statements.Line | None
-    topups: int
-    topups_books_minor: int
-    topups_bank_minor: int
+    topups: Payments
+    payouts: Payments
     branch_minor: int
 
     @property
@@ -157,7 +171,7 @@ def reconcile(conn: Connection, school_id: int, day: int) -> Reconciled:
     items = compare.differing(rows, by_place, labels)
     items += _without_record(others, labels)
     items += _gaps(conn, school_id, day, holders, counts, closes)
-    topups, books_minor, bank_minor, found = _topups(conn, school_id, day, others)
+    topups, payouts, found = _payments(conn, school_id, day, others)
     items += found
     corrections = [
         (entry.entry_id, entry.caterer)
@@ -168,7 +182,7 @@ def reconcile(conn: Connection, school_id: int, day: int) -> Reconciled:
     said = statements.of_day(conn, school_id, statements.CATERER, day)
     made = Reconciled(
         day, _devices(day, holders, sums, counts, closes), items, corrections,
-        said[0] if said else None, topups, books_minor, bank_minor, branches,
+        said[0] if said else None, topups, payouts, branches,
     )  # fmt: skip
     return made._replace(items=[*made.items, *_caterer(made)])
 
@@ -218,34 +232,50 @@ def _missing(conn: Connection, school_id: int, day: int, key: tuple[int, int], l
     return sorted(set(range(known[0], last + 1)) - set(known))[:_NAMED_OF_A_GAP]
 
 
-def _topups(
+def _payments(
     conn: Connection, school_id: int, day: int, others: Sequence[Booked]
-) -> tuple[int, int, int, list[Item]]:
-    """How many, the books' side, the bank's side, what differs; pairs count on the bank's day."""
-    posted = {entry.external_key: entry for entry in others if entry.kind == "topup"}
-    lines = {line.key: line for line in statements.of_day(conn, school_id, statements.BANK, day)}
-    keys = [_BANK_KEY + key for key in lines if _BANK_KEY + key not in posted]
+) -> tuple[Payments, Payments, list[Item]]:
+    """Top-ups, payouts, what differs; what both sides have counts on the bank's day.
+
+    The bank calls a top-up by its own reference, a payout by `KEY:PART`, which its order carries.
+    """
+    posted = {entry.external_key: entry for entry in others if entry.kind in _BANK_KEYS}
+    said = statements.of_day(conn, school_id, statements.BANK, day)
+    lines = {_BANK_KEYS[_kind(line.amount_minor)] + line.key: line for line in said}
+    unknown = [key for key in lines if key not in posted]
     named = posted | {
         entry.external_key: entry
-        for entry in compare.booked(store.entries_by_key(conn, school_id, keys))
+        for entry in compare.booked(store.entries_by_key(conn, school_id, unknown))
     }  # fmt: skip
-    unsaid = [key.removeprefix(_BANK_KEY) for key in posted if key.removeprefix(_BANK_KEY) not in lines]
-    elsewhere = statements.by_key(conn, school_id, statements.BANK, unsaid)
+    unsaid = {key: _reference(entry) for key, entry in posted.items() if key not in lines}
+    elsewhere = statements.by_key(conn, school_id, statements.BANK, list(unsaid.values()))
     found: list[Item] = []
-    books_minor = bank_minor = number = 0
+    sides = dict.fromkeys(_BANK_KEYS, Payments())
     for key, line in lines.items():
-        entry = named.get(_BANK_KEY + key)
-        credited = entry.to("purse:") if entry is not None else 0
-        number, books_minor, bank_minor = number + 1, books_minor + credited, bank_minor + line.amount_minor
-        if credited != line.amount_minor:
-            kind = compare.BANK_NO_ENTRY if entry is None else compare.BANK_AMOUNT
-            found.append(_bank_item(kind, key, entry, credited, line.amount_minor))
-    for key in unsaid:
-        entry = posted[_BANK_KEY + key] if _BANK_KEY + key in posted else posted[key]
-        if key not in elsewhere:
-            number, books_minor = number + 1, books_minor + entry.to("purse:")
-            found.append(_bank_item(compare.NO_BANK_LINE, key, entry, entry.to("purse:"), 0))
-    return number, books_minor, bank_minor, found
+        entry, kind = named.get(key), _kind(line.amount_minor)
+        moved = entry.to("purse:") if entry is not None else 0
+        sides[kind] = sides[kind].more(moved, line.amount_minor)
+        if moved != line.amount_minor:
+            what = compare.BANK_NO_ENTRY if entry is None else compare.BANK_AMOUNT
+            found.append(_bank_item(what, line.key, entry, moved, line.amount_minor))
+    for key, reference in unsaid.items():
+        entry = posted[key]
+        other = elsewhere.get(reference)
+        if other is None or _kind(other.amount_minor) != entry.kind:
+            moved = entry.to("purse:")
+            sides[entry.kind] = sides[entry.kind].more(moved, 0)
+            found.append(_bank_item(compare.NO_BANK_LINE, reference, entry, moved, 0))
+    return sides["topup"], sides["payout"], found
+
+
+def _kind(amount_minor: int) -> str:
+    """The kind of entry that a line of the bank belongs to."""
+    return "topup" if amount_minor > 0 else "payout"
+
+
+def _reference(entry: Booked) -> str:
+    """What the bank calls it."""
+    return entry.external_key.removeprefix(_BANK_KEYS[entry.kind])
 
 
 def _bank_item(kind: str, reference: str, entry: Booked | None, books: int, bank: int) -> Item:

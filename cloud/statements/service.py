@@ -20,7 +20,8 @@ from protocols.money import minor_from_text
 
 BANK, CATERER = "bank", "caterer"
 BANK_COLUMNS = ("bank_ref", "amount_rub")
-"""`date` may be there too; without it the lines are of the day that the caller says."""
+"""`date` may be there too; without it the lines are of the day that the caller says.  An amount below 0
+left the account: money back to a parent, under the reference `KEY:PART` of its payout."""
 CATERER_COLUMNS = ("date", "portions", "amount_rub")
 
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -112,8 +113,8 @@ def _read(source: str, fields: dict[str, str], day: int) -> Line:
     except Fault as fault:
         raise Refused("amount_rub is no amount such as 500.00") from fault
     if source == BANK:
-        if amount_minor <= 0:
-            raise Refused("amount_rub is not more than 0")
+        if not amount_minor:
+            raise Refused("amount_rub is 0")
         return Line(text_of(fields, "bank_ref"), day, amount_minor)
     if amount_minor < 0:
         raise Refused("amount_rub is less than 0")

@@ -12,7 +12,7 @@ from cloud.statements import service as statements
 from protocols.ids import hex8
 from protocols.ledger import record
 from tests.cloud.accounting.test_check import edit
-from tests.cloud.ingest.peer import DAY, World
+from tests.cloud.ingest.peer import DAY, NOON, World
 
 EMPTY_DAY = DAY - 7
 
@@ -79,7 +79,7 @@ def test_closed_day_balances_to_zero(world: World) -> None:
     assert (lines["line-1"].suspended, lines["line-1"].suspense_minor) == (1, 1234)
     assert found.suspense_minor == 1234
     assert (lines["gate-1"].operations, lines["gate-1"].state) == (2, service.CLOSED)
-    assert found.topups_books_minor == found.topups_bank_minor == 400_000
+    assert found.topups.books_minor == found.topups.bank_minor == 400_000
     assert "difference 0.00: it balances" in list(day_lines(found))
 
 
@@ -220,15 +220,63 @@ def test_lost_topup_shows_by_the_bank(world: World) -> None:
     )
     found = told(world)
     assert [(it.kind, it.reference) for it in found.items] == [(compare.BANK_NO_ENTRY, "T2")]
-    assert found.topups_bank_minor - found.topups_books_minor == 100_000
+    assert found.topups.bank_minor - found.topups.books_minor == 100_000
 
 
 def test_line_of_another_day_is_no_difference(world: World) -> None:
     send(world)
     edit(world.engine, f"UPDATE statement_line SET day = {DAY + 1} WHERE key = 'T3'")
-    assert (told(world).topups, told(world).items) == (3, [])
-    assert told(world, DAY + 1).topups_bank_minor == 100_000
+    assert (told(world).topups.number, told(world).items) == (3, [])
+    assert told(world, DAY + 1).topups.bank_minor == 100_000
     assert told(world, DAY + 1).items == []
+
+
+def pay_back(world: World, amount: int, key: str = "R1:1") -> None:
+    """A part of a payout in the books."""
+    lines = ((accounting.purse(world.pupils[0]), -amount), (accounting.BANK, amount))
+    with db.begin(world.engine) as conn:
+        accounting.post(conn, world.school, [accounting.Entry(f"payout:{key}", "payout", NOON, lines)], NOON)
+
+
+def bank_says(world: World, *lines: tuple[str, int, int]) -> None:
+    """(reference, day, minor units)"""
+    with db.begin(world.engine) as conn:
+        kept = [statements.Line(*line) for line in lines]
+        statements.keep(conn, world.school, statements.BANK, kept, "b.csv", 5)
+
+
+def test_payouts_balance_by_their_key(world: World) -> None:
+    send(world)
+    pay_back(world, 5_000)
+    pay_back(world, 2_000, "R1:2")
+    assert [(it.kind, it.reference, it.left, it.right) for it in told(world).items] == [
+        (compare.NO_BANK_LINE, "R1:1", -5_000, 0),
+        (compare.NO_BANK_LINE, "R1:2", -2_000, 0),
+    ]
+    # The second part is on the bank's statement of the next day.
+    bank_says(world, ("R1:1", DAY, -5_000), ("R1:2", DAY + 1, -2_000))
+    found, after = told(world), told(world, DAY + 1)
+    assert (found.state, found.difference_minor, found.payouts) == (service.AGREES, 0, (1, -5_000, -5_000))
+    assert (after.items, after.payouts) == ([], (1, -2_000, -2_000))
+    assert found.topups.books_minor == found.topups.bank_minor == 400_000
+
+
+def test_a_payout_that_only_one_side_has_is_named(world: World) -> None:
+    send(world)
+    pay_back(world, 5_000)
+    pay_back(world, 100, "R3:1")
+    # Another sum, one that the books have not, and a payment in under the key of a payout.
+    bank_says(world, ("R1:1", DAY, -6_000), ("R2:1", DAY, -700), ("R3:1", DAY, 100))
+    found = told(world)
+    assert sorted((it.kind, it.reference, it.left, it.right) for it in found.items) == sorted(
+        [
+            (compare.BANK_AMOUNT, "R1:1", -5_000, -6_000),
+            (compare.BANK_NO_ENTRY, "R2:1", 0, -700),
+            (compare.BANK_NO_ENTRY, "R3:1", 0, 100),
+            (compare.NO_BANK_LINE, "R3:1", -100, 0),
+        ]
+    )
+    assert (found.state, found.difference_minor) == (service.DIFFERS, 1_000 + 700 + 100 + 100)
 
 
 def test_caterer_is_compared_when_all_are_in(world: World) -> None:

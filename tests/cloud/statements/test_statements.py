@@ -44,7 +44,7 @@ def test_other_amount_names_the_line(store: Engine) -> None:
     ("line", "reason"),
     [
         ("A1;x;", "amount_rub is no amount such as 500.00"),
-        ("A1;0.00;", "amount_rub is not more than 0"),
+        ("A1;0.00;", "amount_rub is 0"),
         (";5.00;", "bank_ref is empty"),
         ("A1;5.00;31.02.2026", "date is no day such as 2026-09-01"),
         ("A1;5.00;soon", "date is no day such as 2026-09-01"),
