@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from cloud import archive
 from cloud.devices import service as devices
-from cloud.ingest import archive, store
+from cloud.ingest import store
 from cloud.meals import service as meals
 from protocols.wire.messages import Settings
 
