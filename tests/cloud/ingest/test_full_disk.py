@@ -15,8 +15,8 @@ from sqlalchemy.exc import OperationalError
 from cloud import bulk, db
 from cloud.accounting import service as accounting
 from cloud.accounting.service import CATERER, purse
+from cloud.archive import Archive, Grants, Records
 from cloud.ingest import service, witness
-from cloud.ingest.archive import Archive, Grants, Records
 from cloud.ingest.client import NOT_NOW
 from cloud.ingest.service import Incoming, Outgoing
 from protocols.errors import WIRE_MAC
