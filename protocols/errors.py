@@ -36,6 +36,8 @@ NOT_CAPABLE = 36
 NOT_IN_MENU = 37
 VOID_TWICE = 38
 VOID_DIFFERS = 39
+BASKET_ITEMS = 40
+BASKET_TOTAL = 41
 
 # The wire.
 WIRE_LENGTH = 50
@@ -112,6 +114,8 @@ NAMES = {
     NOT_IN_MENU: "not_in_menu",
     VOID_TWICE: "void_twice",
     VOID_DIFFERS: "void_differs",
+    BASKET_ITEMS: "basket_items",
+    BASKET_TOTAL: "basket_total",
     WIRE_LENGTH: "wire_length",
     WIRE_VERSION: "wire_version",
     WIRE_TOPIC: "wire_topic",

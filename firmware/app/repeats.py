@@ -28,7 +28,7 @@ class Repeats:
         """Remember an accepted tap from its journal Record; other records are passed over."""
         if item.type == record.PASS and item.flags & record.PASS_STAGE == record.PASS_OPENED:
             self._push((item.aux, _WHOLE, item.account, None, item.time))
-        elif item.type == record.SALE and item.flags & record.SALE_SINGLE:
+        elif item.type == record.SALE:
             self._push((item.aux >> 16, _HALF, item.account, None, item.time))
 
     def _push(self, entry: tuple) -> None:

@@ -17,7 +17,7 @@ EXAMPLES = (
     (record.INCARN, 0, 0x0BADCAFE, 0, 7),
     (record.GRANT, 0, 77, 50000, 0),
     (record.RETURN, 0, 77, 41500, 0),
-    (record.ITEM, 2, 77, 4500, 12),
+    (record.ITEM, 0, 77, 4500, 2 << 16 | 12),
     (record.SALE, record.SALE_SINGLE, 77, 8500, 0x34120001),
     (record.VOID, record.SALE_SINGLE, 77, 8500, 1),
     (record.PASS, record.PASS_OPENED, 78, 0, 0xDEADBEEF),
