@@ -129,8 +129,7 @@ personal_read = Table(
 card = Table(
     "card", metadata,
     _key("school_id"), Column("card_ref", LargeBinary, primary_key=True), _number("account_id"),
-    _text("kind", "card"),
-    _text("status", "active"), _number("issued_at"),
+    _text("kind", "card"), _text("status", "active"), _number("issued_at"),
     _refers("pupil", "school_id", "account_id"), _one_of("status", "active", "blocked"),
     CheckConstraint("length(card_ref) = 16", name="card_ref_length"),
     Index("card_by_account", "school_id", "account_id"),
@@ -141,8 +140,7 @@ device = Table(
     "device", metadata,
     _key("school_id"), _key("device_id"), _text("label"), _text("kind"), _number("epoch", 1),
     _number("table_version", 0), _number("settings_version", 0), _maybe("last_seen_at"), _number("online", 0),
-    _json("state"),
-    UniqueConstraint("school_id", "label"), _refers("school", "school_id"),
+    _json("state"), UniqueConstraint("school_id", "label"), _refers("school", "school_id"),
     _one_of("kind", "gate", "canteen"),
     CheckConstraint("device_id BETWEEN 1 AND 4294967295", name="device_id_range"),
 )  # fmt: skip
@@ -159,8 +157,7 @@ device_epoch = Table(
 device_table = Table(
     "device_table", metadata,
     _key("school_id"), _key("device_id"), _key("version"), _bytes("image"), _bytes("root"),
-    _number("created_at"), _maybe("archived_at"),
-    _refers("device", "school_id", "device_id"),
+    _number("created_at"), _maybe("archived_at"), _refers("device", "school_id", "device_id"),
 )  # fmt: skip
 device_refusal = Table(
     "device_refusal", metadata,
@@ -171,8 +168,7 @@ record = Table(
     _key("school_id"), _key("device_id"), _key("epoch"), _key("seq"), _number("type"), _number("flags"),
     _number("day"),
     _number("time"), _number("account_id"), _number("amount"), _number("aux"), _bytes("raw"),
-    _number("received_at"),
-    _number("refusal", 0),
+    _number("received_at"), _number("refusal", 0),
     _refers("device_epoch", "school_id", "device_id", "epoch"),
     CheckConstraint("length(raw) = 32", name="raw_length"),
     Index("record_of_day", "school_id", "day", "device_id", "epoch", "seq"),
@@ -210,8 +206,7 @@ entry = Table(
     _key("school_id"), _key("entry_id"), _text("external_key"), _text("kind"), _number("happened_at"),
     _number("posted_at"),
     _maybe("device_id"), _maybe("epoch"), _maybe("seq"), _text("reason", ""), _text("corrects", ""),
-    _bytes("hash"),
-    UniqueConstraint("school_id", "external_key"), _refers("school", "school_id"),
+    _bytes("hash"), UniqueConstraint("school_id", "external_key"), _refers("school", "school_id"),
     _one_of(
         "kind", "topup", "sale", "reversal", "payout", "release", "rerate", "fund", "settlement", "writeoff",
     ),
@@ -259,8 +254,7 @@ statement_line = Table(
     "statement_line", metadata,
     _key("school_id"), Column("source", Text, primary_key=True), Column("key", Text, primary_key=True),
     _number("day"), _number("amount_minor"), _maybe("portions"), _text("file", ""), _number("line", 0),
-    _number("imported_at"),
-    _refers("school", "school_id"), _one_of("source", "bank", "caterer"),
+    _number("imported_at"), _refers("school", "school_id"), _one_of("source", "bank", "caterer"),
     Index("statement_line_of_day", "school_id", "day", "source", "key"),
 )  # fmt: skip
 # Requests for money back, and how far they have come.  Written by payouts only.
@@ -291,8 +285,7 @@ right_movement = Table(
     "right_movement", metadata,
     _key("school_id"), _key("movement_id"), _number("device_id"), _number("epoch"), _number("account_id"),
     _number("bucket"), _number("counter"), _number("amount"), _text("cause"), _number("cause_number"),
-    _number("moved_at"),
-    _refers("device_epoch", "school_id", "device_id", "epoch"),
+    _number("moved_at"), _refers("device_epoch", "school_id", "device_id", "epoch"),
     CheckConstraint("counter BETWEEN 1 AND 5", name="counter_known"),
     CheckConstraint("amount <> 0 AND (amount > 0 OR counter = 5)", name="amount_grows"),
     sqlite_with_rowid=False,
@@ -312,8 +305,7 @@ passage = Table(
 good = Table(
     "good", metadata,
     _key("school_id"), _key("good_id"), _text("name"), _text("meal"), _number("from_minute"),
-    _number("to_minute"),
-    _number("price_minor"),
+    _number("to_minute"), _number("price_minor"),
     _refers("school", "school_id"), CheckConstraint("good_id BETWEEN 1 AND 65535", name="good_id_range"),
     CheckConstraint("price_minor > 0", name="price_positive"),
     CheckConstraint(
@@ -330,8 +322,7 @@ entitlement = Table(
     "entitlement", metadata,
     _key("school_id"), _key("account_id"), _key("meal"), _key("from_day"), _number("to_day"), _text("fund"),
     _text("category"), _text("basis", ""), _number("imported_at"),
-    _refers("pupil", "school_id", "account_id"),
-    CheckConstraint("meal BETWEEN 1 AND 7", name="meal_known"),
+    _refers("pupil", "school_id", "account_id"), CheckConstraint("meal BETWEEN 1 AND 7", name="meal_known"),
     CheckConstraint("from_day <= to_day", name="days_in_order"),
 )  # fmt: skip
 outbox = Table(
@@ -348,8 +339,7 @@ message = Table(
     _row_number(), _number("school_id"), _number("outbox_id"), _number("adult_id"), _text("channel"),
     _text("language"),
     Column("body", LargeBinary), _text("state", "waiting"), _number("happened_at"), _number("created_at"),
-    _maybe("sent_at"),
-    Column("provider_id", Text),
+    _maybe("sent_at"), Column("provider_id", Text),
     UniqueConstraint("outbox_id", "adult_id", "channel"), _one_of("state", "waiting", "sent", "failed"),
     ForeignKeyConstraint(["outbox_id"], ["outbox.id"]),
     Index("message_of_adult", "school_id", "adult_id", "id"),
@@ -358,8 +348,18 @@ downlink = Table(
     "downlink", metadata,
     _row_number(), _number("school_id"), _number("device_id"), _text("kind"), _json("detail"),
     _number("created_at"), _maybe("done_at"), _refers("device", "school_id", "device_id"),
-    _one_of("kind", "table", "settings", "grant", "recall", "time"),
+    _one_of("kind", "table", "settings", "grant", "recall"),
     Index("downlink_waiting", "done_at", "id"),
+)  # fmt: skip
+device_command = Table(
+    "device_command", metadata,
+    _row_number(), _number("school_id"), _number("device_id"), _number("epoch"), _number("number"),
+    _text("kind"), _number("argument"), _text("who"), _text("reason"), _number("asked_at"),
+    _maybe("expires_at"), _number("due_at"), _number("sent_count", 0), _text("outcome", "waiting"),
+    _maybe("settled_at"), _maybe("seq"), _refers("device", "school_id", "device_id"),
+    UniqueConstraint("school_id", "device_id", "epoch", "number"),
+    _one_of("kind", "confirm_day", "open", "identify"), _one_of("outcome", "waiting", "obeyed", "expired"),
+    Index("device_command_waiting", "settled_at", "id"),
 )  # fmt: skip
 
 # The way in for people.

@@ -54,6 +54,9 @@ WIRE_STALE = 60
 WIRE_NONCE = 61
 WIRE_CALENDAR = 62
 WIRE_CLOCK_STEP = 63
+WIRE_BEFORE_TIME = 64
+WIRE_EXPIRED = 65
+WIRE_OLD_COMMAND = 66
 
 # The chain of records.
 CHAIN_GAP = 70
@@ -130,6 +133,9 @@ NAMES = {
     WIRE_NONCE: "wire_nonce",
     WIRE_CALENDAR: "wire_calendar",
     WIRE_CLOCK_STEP: "wire_clock_step",
+    WIRE_BEFORE_TIME: "wire_before_time",
+    WIRE_EXPIRED: "wire_expired",
+    WIRE_OLD_COMMAND: "wire_old_command",
     CHAIN_GAP: "chain_gap",
     CHAIN_FORK: "chain_fork",
     CHAIN_BROKEN: "chain_broken",

@@ -2,6 +2,7 @@
 
 Promises: a passage is kept once for each record of a device; an entry or exit
 counts when the rotor turned, a tap without a turn is kept and proves nothing;
+a passage that a command opened has no account and is none here;
 the answer has three states, and without a turn it is unknown, never absent.
 Leaves gates that are silent to cloud/devices and messages to the caller, who
 puts them into the outbox in the same transaction.

@@ -1,9 +1,10 @@
-"""`klasskart cloud device-lost`, `device-release`, `new-epoch`, `confirm-day`: a device by hand.
+"""`klasskart cloud device-lost`, `device-release`, `new-epoch`, `confirm-day`, `command`: a device by hand.
 
 Promises: each is one transaction over cloud.devices.service; what cannot be is
 one line and exit code 2.
 """
 
+import getpass
 import json
 import time
 from collections.abc import Callable
@@ -52,15 +53,42 @@ def device_release(config: Config, school: int, label: str) -> None:
 @cloud.command("confirm-day")
 @click.argument("label")
 @click.option("--reason", required=True, help="Why; it is kept.")
+@click.option("--by", "who", default=getpass.getuser, help="Who asks; it is kept. Else the login name.")
 @with_config
 @with_school
-def confirm_day(config: Config, school: int, label: str, reason: str) -> None:
+def confirm_day(config: Config, school: int, label: str, reason: str, who: str) -> None:
     """A person has looked: the cloud's day is right and the device's is not.
 
     The device takes the time once although it is a step of more than a day, and goes on at that day.
+    It is told again until its record of that has come.
     """
-    _of_device(config, lambda conn, _vault, now: devices.confirm_day(conn, school, label, reason, now))
+    asked = devices.Asked(who, reason)
+    _of_device(config, lambda conn, _vault, now: devices.confirm_day(conn, school, label, asked, now))
     click.echo(f"{label} is told the time as soon as it is online")
+
+
+@cloud.command("command")
+@click.argument("label")
+@click.argument("kind", type=click.Choice(list(devices.WIRE_KINDS)))
+@click.option("--direction", type=click.Choice(["in", "out"]), default="in", help="Which way to open.")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@click.option("--by", "who", default=getpass.getuser, help="Who asks; it is kept. Else the login name.")
+@with_config
+@with_school
+def command(
+    config: Config, school: int, label: str, kind: str, direction: str, reason: str, who: str
+) -> None:
+    """Open a gate for one passage, or let a device show which one it is; for half a minute.
+
+    Whether it was obeyed stands on the device's page of the office. The passage belongs to nobody's account.
+    """
+    asked = devices.Asked(who, reason)
+
+    def work(conn: Connection, _vault: Vault, now: int) -> int:
+        return devices.command(conn, school, label, kind, asked, now, direction)
+
+    number = _of_device(config, work)
+    click.echo(f"command {number} waits for {label} for {devices.LIFE_S} s")
 
 
 @cloud.command("new-epoch")

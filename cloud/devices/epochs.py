@@ -272,16 +272,3 @@ def _set_status(conn: Connection, vault: Vault, school_id: int, epoch: Any, stat
     reason = WIRE_EPOCH
     note_status(vault, school_id, epoch.device_id, epoch.epoch, status)
     store.set_epoch_status(conn, school_id, epoch.device_id, epoch.epoch, status, reason)
-
-
-def confirm_day(conn: Connection, school_id: int, label: str, reason: str, now: int) -> None:
-    """A person says that the cloud's day is right for a device: its next TIME may step, and back too.
-
-    EpochRefused when there is no such device, or no reason.  What becomes of it is an alarm of its own.
-    """
-    device = store.device_by_label(conn, school_id, label)
-    if device is None:
-        raise EpochRefused(f"no device {label}")
-    if not reason.strip():
-        raise EpochRefused("a reason is needed")
-    store.add_downlinks(conn, school_id, [device.device_id], "time", {"reason": reason.strip()}, now)

@@ -20,7 +20,6 @@ from cloud.devices.epochs import (
     EpochRefused,
     Released,
     add_epoch,
-    confirm_day,
     end_recovery,
     highest_enrolled,
     in_recovery,
@@ -33,6 +32,20 @@ from cloud.devices.epochs import (
 )
 from cloud.devices.placement import replace_tables
 from cloud.devices.registry import FILE_NAME as REGISTRY_FILE
+from cloud.devices.remote import (
+    LIFE_S,
+    WIRE_KINDS,
+    Asked,
+    Obeyed,
+    command,
+    commands_of,
+    confirm_day,
+    day_confirmed,
+    due,
+    give_up,
+    obeyed,
+    were_sent,
+)
 from cloud.devices.settings import (
     KINDS,
     MoneyRules,
@@ -50,18 +63,27 @@ from protocols.ids import hex8, random_id
 from protocols.ledger.record import MONEY
 
 __all__ = [
+    "LIFE_S",
     "REGISTRY_FILE",
+    "WIRE_KINDS",
+    "Asked",
     "EpochRefused",
     "MoneyRules",
+    "Obeyed",
     "Released",
     "benefit_minor",
     "broker_files",
     "calendar",
     "calendars_end",
+    "command",
+    "commands_of",
     "confirm_day",
+    "day_confirmed",
     "day_of",
+    "due",
     "end_recovery",
     "extend_calendars",
+    "give_up",
     "highest_enrolled",
     "in_recovery",
     "keep_prices",
@@ -70,12 +92,14 @@ __all__ = [
     "money_rules",
     "new_epoch",
     "note_status",
+    "obeyed",
     "publish_settings",
     "read_registry",
     "release",
     "replace_tables",
     "set_settings",
     "settings_for",
+    "were_sent",
 ]
 
 RandomBytes = Callable[[int], bytes]
@@ -89,8 +113,9 @@ class FleetRow(NamedTuple):
     """A device as the office sees it.
 
     `unsent`: records that wait on the device by its last HELLO, None before one;
-    `table_wanted`, `settings_wanted`: versions it should have.  `state`: what
-    the last HELLO said (next_seq, acked, oldest_seq, heap_free, locked).
+    `table_wanted`, `settings_wanted`: versions it should have.  `state`: what the
+    last HELLO said (next_seq, acked, oldest_seq, heap_free, locked), and when this boot
+    was heard of first (booted_at).
     """
 
     device_id: int

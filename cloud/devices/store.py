@@ -11,6 +11,15 @@ from sqlalchemy import Connection
 
 from cloud import bulk, db
 
+_COMMAND = (
+    "school_id", "device_id", "epoch", "number", "kind", "argument", "who", "reason", "asked_at",
+    "expires_at", "due_at",
+)  # fmt: skip
+_OBEYED = (
+    "UPDATE device_command SET outcome = 'obeyed', settled_at = ?, seq = ?"
+    " WHERE school_id = ? AND device_id = ? AND epoch = ?"
+)
+
 
 def add_device(conn: Connection, school_id: int, device_id: int, label: str, kind: str) -> None:
     """A new device in epoch 1."""
@@ -304,6 +313,74 @@ def refusals(conn: Connection, school_id: int) -> Sequence[Any]:
         " WHERE r.school_id = ? ORDER BY r.last_at DESC, r.device_id, r.code"
     )
     return bulk.select(conn, statement, (school_id,))
+
+
+def add_command(conn: Connection, row: tuple[Any, ...]) -> None:
+    """school_id, device_id, epoch, number, kind, argument, who, reason, asked_at, expires_at, due_at."""
+    bulk.insert_rows(conn, db.device_command, [row], _COMMAND)
+
+
+def last_command_number(conn: Connection, school_id: int, device_id: int, epoch: int) -> int:
+    """The highest number that an epoch was ever given, or 0."""
+    statement = (
+        "SELECT coalesce(max(number), 0) FROM device_command"
+        " WHERE school_id = ? AND device_id = ? AND epoch = ?"
+    )
+    return int(bulk.select(conn, statement, (school_id, device_id, epoch))[0][0])
+
+
+def commands_due(conn: Connection, now: int, limit: int) -> Sequence[Any]:
+    """What waits, of devices that are online, or is over."""
+    statement = (
+        "SELECT c.id, c.school_id, c.device_id, c.epoch, c.number, c.kind, c.argument, c.expires_at FROM"
+        " device_command c JOIN device d"
+        " ON d.school_id = c.school_id AND d.device_id = c.device_id WHERE c.settled_at IS NULL AND"
+        " (c.expires_at <= ? OR c.epoch <> d.epoch OR (d.online = 1 AND c.due_at <= ?)) ORDER BY c.id LIMIT ?"
+    )
+    return bulk.select(conn, statement, (now, now, limit))
+
+
+def set_commands_sent(conn: Connection, rows: bulk.Rows) -> None:
+    """Rows of (due_at, id)."""
+    statement = "UPDATE device_command SET due_at = ?, sent_count = sent_count + 1 WHERE id = ?"
+    bulk.run_many(conn, statement, rows)
+
+
+def set_commands_expired(conn: Connection, ids: list[int], now: int) -> None:
+    """They are over."""
+    if ids:
+        statement = "UPDATE device_command SET outcome = 'expired', settled_at = ? WHERE id IN ?"
+        bulk.run(conn, statement, (now, ids))
+
+
+def set_command_obeyed(conn: Connection, school_id: int, one: Any, now: int) -> bool:
+    """The record of a command came; whether a command waited for it, or had been given up."""
+    statement = _OBEYED + " AND number = ? AND kind <> 'confirm_day' AND outcome <> 'obeyed'"
+    values = (now, one.seq, school_id, one.device_id, one.epoch, one.number)
+    return bulk.run(conn, statement, values) > 0
+
+
+def is_command_known(conn: Connection, school_id: int, one: Any) -> bool:
+    """Whether the number is in use."""
+    statement = (
+        "SELECT 1 FROM device_command WHERE school_id = ? AND device_id = ? AND epoch = ? AND number = ?"
+    )
+    return bool(bulk.select(conn, statement, (school_id, one.device_id, one.epoch, one.number)))
+
+
+def set_day_confirmed(conn: Connection, school_id: int, one: Any, now: int) -> None:
+    """The record of a confirmed day came: every confirmation that was sent is done."""
+    statement = _OBEYED + " AND kind = 'confirm_day' AND outcome = 'waiting' AND sent_count > 0"
+    bulk.run(conn, statement, (now, one.seq, school_id, one.device_id, one.epoch))
+
+
+def commands_of(conn: Connection, school_id: int, device_id: int, limit: int) -> Sequence[Any]:
+    """The latest first."""
+    statement = (
+        "SELECT number, kind, argument, who, reason, asked_at, outcome, settled_at, seq, epoch"
+        " FROM device_command WHERE school_id = ? AND device_id = ? ORDER BY id DESC LIMIT ?"
+    )
+    return bulk.select(conn, statement, (school_id, device_id, limit))
 
 
 def read_json(value: Any) -> dict[str, Any]:

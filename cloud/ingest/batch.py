@@ -151,17 +151,8 @@ class Batch:
 
     def _hello(self, message: Checked) -> None:
         device, hello = message.device, messages.unpack_hello(message.body)
-        if hello.boot_nonce != device.boot_nonce:
+        if device.said_hello(hello, self._now):
             self._needs.forget_granted(device)
-            device.boot_nonce = bytes(hello.boot_nonce)
-            device.moved = True
-        if device.is_present:
-            device.table_version = hello.table_version
-            device.settings_version = hello.settings_version
-        device.state = {
-            "next_seq": hello.next_seq, "acked": hello.acked, "oldest_seq": hello.oldest_seq,
-            "heap_free": hello.heap_free, "locked": hello.locked,
-        }  # fmt: skip
         if device.hands_over:
             # All of its journal: what is known is compared, what differs is kept.
             self._to_ack[device].append(hello.oldest_seq)
@@ -298,6 +289,8 @@ class Batch:
             found.refuse([result.refusal for result in results])
         store.add_records(self._conn, found.rows)
         alarms.raise_alarms(self._conn, school_id, found.alarms, self._now)
+        devices.obeyed(self._conn, school_id, found.obeyed, self._now)
+        devices.day_confirmed(self._conn, school_id, found.confirmed, self._now)
         if found.passages:
             attendance.record_passages(self._conn, school_id, found.passages)
         if found.told:

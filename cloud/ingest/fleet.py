@@ -16,6 +16,7 @@ from cloud.keys import Vault
 from protocols.errors import CHAIN_FORK, SEQ_FUTURE, WIRE_EPOCH
 from protocols.ids import hex8
 from protocols.mac import DeviceKeys, Hmac
+from protocols.wire.messages import Hello
 
 _COUNTERS_RESERVED = 1 << 16
 LOCKED_FOR_GOOD = (SEQ_FUTURE, CHAIN_FORK, WIRE_EPOCH)
@@ -75,6 +76,22 @@ class Device:
         """Its journal went on in this batch."""
         self.told = False
         """Its online state was told by the broker in this batch."""
+
+    def said_hello(self, hello: Hello, now: int) -> bool:
+        """Keep what its HELLO says, heard at `now`; whether it is of a boot that was not heard of."""
+        is_new = hello.boot_nonce != self.boot_nonce
+        booted_at = now if is_new else self.state.get("booted_at", now)
+        if is_new:
+            self.boot_nonce = bytes(hello.boot_nonce)
+            self.moved = True
+        if self.is_present:
+            self.table_version = hello.table_version
+            self.settings_version = hello.settings_version
+        self.state = {
+            "next_seq": hello.next_seq, "acked": hello.acked, "oldest_seq": hello.oldest_seq,
+            "heap_free": hello.heap_free, "locked": hello.locked, "booted_at": booted_at,
+        }  # fmt: skip
+        return is_new
 
     @property
     def is_open(self) -> bool:

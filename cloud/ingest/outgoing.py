@@ -5,12 +5,12 @@ never used; nothing but the online state is retained, and that is not ours.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from cloud.accounting.service import Head
-from cloud.devices.service import day_of
+from cloud.devices.service import WIRE_KINDS, day_of
 from cloud.ingest.fleet import Device, Fleet
 from protocols.wire import envelope, messages, table, topics
 
@@ -45,6 +45,12 @@ class Post:
         """The time, for this boot of the device; `flags`: whether a person has confirmed it."""
         told = messages.Time(self._now, day_of(self._now, device.time_zone), boot_nonce, flags)
         self._send(device, envelope.TIME, messages.pack_time(told))
+
+    def command(self, device: Device, boot_nonce: bytes, row: Any, booted_at: int) -> None:
+        """A row of device_command for this boot of the device, which began at `booted_at`, UTC seconds."""
+        kind, expiry_ms = WIRE_KINDS[row.kind], (row.expires_at - booted_at) * 1000
+        body = messages.pack_command(messages.Command(row.number, kind, row.argument, expiry_ms, boot_nonce))
+        self._send(device, envelope.COMMAND, body)
 
     def settings(self, device: Device, settings: messages.Settings) -> None:
         """The settings for the device's kind."""

@@ -14,6 +14,7 @@ from struct import Struct
 
 from cloud.accounting.service import CATERER, CLAIM, SUSPENSE_RULE, Entry
 from cloud.attendance.service import IN, OUT, Passage
+from cloud.devices.service import Obeyed
 from cloud.ingest.fleet import Device
 from cloud.ingest.late import SUSPENSE_LATE
 from cloud.ingest.payers import Lines, Payers, claim
@@ -40,7 +41,8 @@ class Judged:
     """What follows from the records of one school.
 
     `rows`: of the table record; `entries`: to post; `told`: for the outbox;
-    `closed_days`: days that a device has closed; `alarms`: (kind, detail).
+    `closed_days`: days that a device has closed; `alarms`: (kind, detail);
+    `obeyed`: records of commands; `confirmed`: of days that a person has confirmed.
     """
 
     def __init__(self) -> None:
@@ -50,6 +52,8 @@ class Judged:
         self.told: list[Happening] = []
         self.closed_days: list[int] = []
         self.alarms: list[tuple[str, str]] = []
+        self.obeyed: list[Obeyed] = []
+        self.confirmed: list[Obeyed] = []
 
     def refuse(self, refusals: Sequence[int]) -> None:
         """The books refused some entries: keep why with their records, and tell nobody of them."""
@@ -104,6 +108,7 @@ class Replay:
             record.INCARN: self._incarnation,
             record.CLOSE_DAY: self._close_day,
             record.CLOCK: self._clock,
+            record.NOTE: self._note,
         }
         self.returned: set[RightKey] = set()
         """Keys under which a holder answered a recall."""
@@ -220,7 +225,8 @@ class Replay:
 
     def _pass(self, device: Device, item: Record, capable: int, found: Judged) -> int:
         stage = item.flags & record.PASS_STAGE
-        if capable or stage == record.PASS_OPENED:
+        if capable or stage == record.PASS_OPENED or not item.account:
+            # One without an account was opened by a command: nobody came or left by it.
             return capable
         is_out = item.flags & record.PASS_OUT
         source = device.device_id, device.epoch, item.seq
@@ -251,7 +257,13 @@ class Replay:
             why = f"{refusal_name(item.account)}, {item.amount} s"
             found.alarms.append(("clock_refused", f"{where}: {why}, told day {item.aux}"))
         elif item.flags == record.CLOCK_CONFIRMED:
+            found.confirmed.append(Obeyed(device.device_id, device.epoch, item.seq, 0, 0))
             found.alarms.append(("clock_confirmed", f"{where}: {item.amount} s, day {item.day}"))
+        return capable
+
+    def _note(self, device: Device, item: Record, capable: int, found: Judged) -> int:
+        if item.flags == record.NOTE_COMMAND:
+            found.obeyed.append(Obeyed(device.device_id, device.epoch, item.seq, item.amount, item.aux))
         return capable
 
     def _table(self, device: Device, item: Record, capable: int, found: Judged) -> int:

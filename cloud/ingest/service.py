@@ -19,7 +19,7 @@ from cloud.alarms import service as alarms
 from cloud.archive import Archive
 from cloud.db import begin, lock_school, reading
 from cloud.devices import service as devices
-from cloud.ingest import inbox, recovery, store, witness
+from cloud.ingest import commands, inbox, recovery, store, witness
 from cloud.ingest.again import Again
 from cloud.ingest.batch import Batch
 from cloud.ingest.fleet import Fleet
@@ -33,7 +33,6 @@ from cloud.payouts import service as payouts
 from protocols.errors import name
 from protocols.ids import hex8
 from protocols.wire import topics
-from protocols.wire.messages import TIME_CONFIRMED
 
 __all__ = ["Archive", "Incoming", "Ingest", "Outgoing", "Standing", "standings"]
 
@@ -216,7 +215,7 @@ class Ingest:
     def poll(self) -> list[Outgoing]:
         """Do work that other processes left in `downlink`; returns what to publish, in order."""
         with reading(self._engine) as conn:
-            if not store.waiting(conn, 1):
+            if not store.waiting(conn, 1) and not devices.due(conn, int(self._clock()), 1):
                 return []
         return self._run(self._downlink)
 
@@ -253,9 +252,10 @@ class Ingest:
 
     def _downlink(self, conn: Connection) -> Batch:
         rows = store.waiting(conn, WORK_AT_ONCE)
-        for school_id in sorted({row.school_id for row in rows}):
+        asked = devices.due(conn, int(self._clock()), WORK_AT_ONCE)
+        for school_id in sorted({row.school_id for row in (*rows, *asked)}):
             lock_school(conn, school_id)
-        places = {(row.school_id, row.device_id) for row in rows}
+        places = {(row.school_id, row.device_id) for row in (*rows, *asked)}
         known = self._fleet.read(conn, places)
         batch = self._batch(conn, inbox.nothing(known))
         settings_sent = set()
@@ -265,8 +265,6 @@ class Ingest:
                 continue
             if row.kind == "grant":
                 batch.offer(device, list(store.read_json(row.detail)["accounts"]), row.id)
-            elif row.kind == "time":
-                batch.post.time(device, device.boot_nonce or bytes(8), TIME_CONFIRMED)
             elif row.kind == "recall":
                 batch.recall(device, store.read_json(row.detail)["account"])
             elif row.kind == "table":
@@ -275,4 +273,5 @@ class Ingest:
                 settings_sent.add(device.key)
                 batch.send_settings(device)
         store.set_done(conn, [row.id for row in rows], int(self._clock()))
+        commands.send(conn, batch.post, known, asked, int(self._clock()))
         return batch

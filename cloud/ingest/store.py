@@ -280,14 +280,12 @@ WAITING = (
     "SELECT l.id, l.school_id, l.device_id, l.kind, l.detail, d.online FROM downlink l JOIN device d"
     " ON d.school_id = l.school_id AND d.device_id = l.device_id"
     " JOIN school s ON s.school_id = l.school_id WHERE l.done_at IS NULL"
-    " AND (l.kind NOT IN ('grant', 'recall', 'time') OR d.online = 1)"
-    " AND (l.kind NOT IN ('grant', 'recall') OR s.mode = 'normal') ORDER BY l.id LIMIT ?"
+    " AND (l.kind NOT IN ('grant', 'recall') OR (d.online = 1 AND s.mode = 'normal')) ORDER BY l.id LIMIT ?"
 )
 
 
 def waiting(conn: Connection, limit: int) -> Sequence[Any]:
-    "AND (l.kind NOT IN ('grant', 'recall', 'time') OR d.online = 1)"
-    " AND (l.kind NOT IN ('grant', 'recall') OR s.mode = 'normal') ORDER BY l.id LIMIT ?"
+    """Work left by other processes; grants and recalls wait for their device and for normal mode."""
     return bulk.select(conn, WAITING, (limit,))
 
 

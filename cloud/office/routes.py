@@ -79,7 +79,17 @@ def day() -> str:
 def devices() -> str:
     with reading(g.site.engine) as conn:
         fleet = service.fleet(conn, g.session.school_id)
-    return render_template("office/devices.html", **fleet._asdict())
+        found = service.alarms_of(conn, g.session.school_id)
+    return render_template("office/devices.html", **fleet._asdict(), alarms=found)
+
+
+@pages.get("/devices/<key>")
+def device(key: str) -> str:
+    with reading(g.site.engine) as conn:
+        found = service.device(conn, g.session.school_id, _number(key))
+    if found is None:
+        abort(404)
+    return render_template("office/device.html", **found)
 
 
 @pages.get("/reconciliation")

@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from sqlalchemy import Connection
 
 from cloud.accounting import service as accounting
+from cloud.alarms import service as alarms
 from cloud.attendance import service as attendance
 from cloud.devices import service as devices
 from cloud.formats import SchoolTime, sentence
@@ -30,6 +31,7 @@ REASONS = ("parent asks", "canteen check", "lost card", "other", "record")
 RECORDS_A_PAGE = 30
 _FOUND_MAX = 20
 _LINES_OF_PUPIL = 40
+_ALARMS = 20
 _RECORD_QUERY = re.compile(r"(.+?)[\s,#№]+(\d{1,10})")
 
 
@@ -41,7 +43,10 @@ class Refusal(NamedTuple):
 
 
 class Device(NamedTuple):
-    """One line of the fleet; `unsent` None when the device has not told."""
+    """One line of the fleet; `unsent` None when the device has not told.
+
+    `lock_reason`: the refusal number for which it takes no card, by its last HELLO, or 0.
+    """
 
     device_id: int
     key: str
@@ -53,6 +58,7 @@ class Device(NamedTuple):
     unsent: int | None
     table_version: int
     is_table_old: bool
+    lock_reason: int
     refusals: list[Refusal]
 
 
@@ -113,6 +119,7 @@ def fleet(conn: Connection, school_id: int) -> Fleet:
             unsent=row.unsent,
             table_version=row.table_version,
             is_table_old=row.table_version < row.table_wanted,
+            lock_reason=row.state.get("locked", 0),
             refusals=[Refusal(each.code, each.count) for each in refusals if each.device_id == row.device_id],
         )
         for row in devices.fleet(conn, school_id)
@@ -165,6 +172,20 @@ def open_payouts(conn: Connection, school_id: int) -> dict[str, Any]:
         "payouts": payouts.payouts(conn, school_id, only_open=True),
         "in_recovery": devices.in_recovery(conn, school_id),
     }
+
+
+def device(conn: Connection, school_id: int, device_id: int) -> dict[str, Any] | None:
+    """One device, what it was asked to do by whom and why, its alarms; None when there is none."""
+    for one in fleet(conn, school_id).devices:
+        if one.device_id == device_id:
+            commands = devices.commands_of(conn, school_id, device_id)
+            return {"one": one, "commands": commands, "alarms": alarms_of(conn, school_id, one.key)}
+    return None
+
+
+def alarms_of(conn: Connection, school_id: int, key: str = "") -> list[alarms.Alarm]:
+    """The latest alarms; with a device's key those that name it."""
+    return [found for found in alarms.alarms(conn, school_id) if key in found.detail][:_ALARMS]
 
 
 def latest(

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from protocols.ledger.record import (
     BODY,
     NOTE,
+    NOTE_COMMAND,
+    NOTE_LOCKED,
     PASS,
     PASS_OUT,
     PASS_STAGE,
@@ -21,6 +23,7 @@ from protocols.ledger.record import (
     unpack,
 )
 
+_NOTES = {NOTE_COMMAND: "command", NOTE_LOCKED: "locked"}
 # Name and bytes of each field, as protocols/ledger/record.py lays them out.
 _FIELDS = (
     ("type", 1),
@@ -47,8 +50,8 @@ class Part(NamedTuple):
 class RecordView(NamedTuple):
     """A record for a page.
 
-    `kind`: a name of record.TYPES, or `unknown`; `good`: its number when the
-    sale is of a single good; `refusal`: the number of a card not accepted.
+    `kind`: a name of record.TYPES, or `unknown`, `command` or `locked` for these notes;
+    `good`: its number when the sale is of a single good; `refusal`: the number of a card not accepted.
     """
 
     kind: str
@@ -70,9 +73,12 @@ def view(raw: bytes) -> RecordView:
     """Take a record of 32 bytes apart; a damaged one too, `is_whole` tells."""
     record = unpack(raw)
     is_pass = record.type == PASS
+    kind = TYPES.get(record.type, "unknown")
+    if record.type == NOTE:
+        kind = _NOTES.get(record.flags, kind)
     single = record.type == SALE and record.flags & SALE_SINGLE
     return RecordView(
-        kind=TYPES.get(record.type, "unknown"),
+        kind=kind,
         raw_hex=_spaced(raw.hex()),
         is_whole=crc_ok(raw),
         seq=record.seq,
@@ -83,7 +89,7 @@ def view(raw: bytes) -> RecordView:
         direction=("out" if record.flags & PASS_OUT else "in") if is_pass else "",
         stage=record.flags & PASS_STAGE if is_pass else 0,
         good=record.aux & 0xFFFF if single else None,
-        refusal=record.amount if record.type == NOTE else 0,
+        refusal=record.amount if kind in ("note", "locked") else 0,
         parts=_parts(raw, record),
     )
 

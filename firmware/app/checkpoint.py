@@ -1,6 +1,6 @@
 """The file behind the holder's store: counters of all keys, true for the journal up to one seq.
 
-    rows x 24 B, sorted by (hash, account, bucket) | state 60 B | trailer 20 B
+    rows x 24 B, sorted by (hash, account, bucket) | state 72 B | trailer 20 B
     row:     u32 account | u32 bucket | u32 G | u32 R | u32 S | u32 V
     trailer: magic 'KKC1' | u32 device | u32 epoch | u32 rows | u32 crc32 of all before it
 

@@ -64,6 +64,7 @@ class Controller:
     """One board.
 
     `need`: the Need of a waiting card, or None; sync sends it and calls `answered`.
+    `opening`: the direction of a passage that a command has opened, until the gate takes it, or None.
     `locked`: why every tap is refused, or OK; `readable`: whether the journal can be sent.
     """
 
@@ -89,6 +90,7 @@ class Controller:
         self.readable = False
         self.need = None
         self.answered_number = 0
+        self.opening = None
         # Bad messages by refusal number.
         self.refusals = {}
         self._checkpoint_seq = 1
@@ -171,7 +173,7 @@ class Controller:
         state = self.state
         if state.day_count and state.day < day:
             closed, count, last = state.day, state.day_count, state.day_last
-            seq = self.journal.append(record.CLOSE_DAY, 0, closed, moment, 0, count, last)
+            seq = self.journal.append(record.CLOSE_DAY, 0, closed, moment, 0, count, last, day)
             self._fold(record.Record(record.CLOSE_DAY, 0, closed, seq, moment, 0, count, last))
 
     def write(self, kind: int, flags: int, *, account=0, amount=0, aux=0, time: int | None = None) -> int:
@@ -213,7 +215,8 @@ class Controller:
         self._checkpoint_seq = self.state.next_seq
         self.state.acked = min(self.journal.acked, self.state.next_seq)
         try:
-            self.counters.begin(self.state.pack(), record.benefit_bucket(self.day_min, 0))
+            first = min(self.day_min, self.state.day_sure)
+            self.counters.begin(self.state.pack(), record.benefit_bucket(first, 0))
         except Fault as fault:
             # The journal has it all; the next checkpoint tries again.
             self.panel.fault(fault.code, fault.thing)

@@ -24,10 +24,14 @@ _STATE = Layout(
         ("day_count", "u32"),
         ("day_last", "u32"),
         ("day_before_set", "u32"),
+        ("command", "u32"),
+        ("day_sure", "u32"),
         ("books", "bytes12"),
     ),
 )
 SIZE = _STATE.size
+# A step of so many days is one that a school makes by itself.
+_WEEKEND_DAYS = 4
 
 
 class DeviceState:
@@ -40,9 +44,12 @@ class DeviceState:
     operation, or the one after the last that was closed; `day_count` and
     `day_last`: how many operations it has and the seq of the last of them, 0 and
     0 when it has none or is closed.  `day_before_set`: the earliest day that was
-    open when TIME last set the clock.  `acked` and `books` (where the
-    parent's books stood at its last ACK) are not of the journal but the parent's
-    word, kept so that a boot knows them.
+    open when TIME last set the clock.  `command`: the highest number of a
+    command that was taken.  `day_sure`: days before it are over: the newest day that
+    followed the one before within a long weekend, or stood when the clock was set, or
+    that a person has confirmed.  `acked` and `books` (where the parent's books stood at
+    its last ACK) are not of the journal but the parent's word, kept so that a boot
+    knows them.
     """
 
     def __init__(self) -> None:
@@ -59,6 +66,8 @@ class DeviceState:
         self.day_count = 0
         self.day_last = 0
         self.day_before_set = 0
+        self.command = 0
+        self.day_sure = 0
         self.books = bytes(12)
 
     def follow(self, item) -> None:
@@ -84,6 +93,9 @@ class DeviceState:
         elif kind == record.NOTE and item.flags == record.NOTE_LOCKED:
             self.locked = item.amount
             return
+        elif kind == record.NOTE and item.flags == record.NOTE_COMMAND:
+            self.command = max(self.command, item.aux)
+            return
         if kind in record.OPERATIONS:
             self.last_operation = item.seq
 
@@ -93,6 +105,8 @@ class DeviceState:
             self.day = day + 1
             self.day_count = self.day_last = 0
         elif kind in record.OPERATIONS:
+            if not self.day_sure or self.day_sure < day <= self.day_sure + _WEEKEND_DAYS:
+                self.day_sure = day
             if day > self.day:
                 self.day = day
                 self.day_count = 0
@@ -102,9 +116,11 @@ class DeviceState:
     def _follow_clock(self, item) -> None:
         if item.flags == record.CLOCK_SET:
             self.day_before_set = self.day
+            # What is open may be the day behind one that was closed for this very step.
+            self.day_sure = max(self.day_sure, self.day - 1)
         elif item.flags == record.CLOCK_CONFIRMED and item.day < self.day:
             # Taken back.  The day of before, if it was closed, stays closed.
-            self.day = item.day
+            self.day = self.day_sure = item.day
             self.day_count = self.day_last = 0
 
     def _follow_passage(self, item) -> None:
@@ -129,6 +145,8 @@ class DeviceState:
             self.day_count,
             self.day_last,
             self.day_before_set,
+            self.command,
+            self.day_sure,
             self.books,
         )
 
@@ -138,5 +156,5 @@ class DeviceState:
         self.next_seq, self.acked, self.incarnation, self.incarnation_id = values[:4]
         self.table_version, self.settings_version, self.last_operation, self.open_passage = values[4:8]
         self.locked, self.day, self.day_count, self.day_last = values[8:12]
-        self.day_before_set = values[12]
-        self.books = bytes(values[13])
+        self.day_before_set, self.command, self.day_sure = values[12:15]
+        self.books = bytes(values[15])

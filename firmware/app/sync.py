@@ -8,6 +8,7 @@ turn waits.  The only receipt is the parent's ACK, never the broker's.
 """
 
 from firmware.app.accounts import Fetch, check_newer
+from firmware.app.commands import Commands
 from firmware.app.controller import heap_free
 from firmware.app.timekeeper import Timekeeper
 from protocols.errors import (
@@ -49,6 +50,7 @@ class Sync:
         self._down = topics.topic(self._school, self._device, topics.DOWN)
         self._table = topics.topic(self._school, self._device, topics.TABLE)
         self._timekeeper = Timekeeper(controller)
+        self._commands = Commands(controller, self._timekeeper)
         self._counter = 0
         self._connection = 0
         self._fetch: Fetch | None = None
@@ -63,6 +65,7 @@ class Sync:
             envelope.CHUNK: self._on_chunk,
             envelope.SETTINGS: self._on_settings,
             envelope.LOCK: self._on_lock,
+            envelope.COMMAND: self._commands.take,
         }
         self._start_session()
 
@@ -83,6 +86,7 @@ class Sync:
     def step(self) -> int:
         """One turn: the link, what came in, what is to go out."""
         wait = self._link.step()
+        self._commands.pass_time()
         for _ in range(_MESSAGES_PER_TURN):
             message = self._link.receive()
             if message is None:
@@ -151,7 +155,8 @@ class Sync:
             controller.locked,
             controller.state.books,
         )
-        self._publish(envelope.HELLO, messages.pack_hello(hello))
+        if self._publish(envelope.HELLO, messages.pack_hello(hello)):
+            self._commands.said_hello()
         self._asked_at = now
         return self._answer_ms()
 

@@ -47,16 +47,29 @@ class Turnstile:
             self._portal.release(OUT if passage.is_out else IN)
 
     def step(self) -> int:
-        """One event: a turn of the rotor, a tap, or the end of waiting."""
+        """One event: a turn of the rotor, a command, a tap, or the end of waiting."""
         turn = self._portal.next_turn()
         if turn is not None:
             self._turned(turn)
+            return 0
+        direction = self._controller.opening
+        if direction is not None:
+            self._controller.opening = None
+            self._obey(direction)
             return 0
         tap = self._reader.next_tap()
         if tap is not None:
             self._tap(tap)
             return 0
         return self._watch()
+
+    def _obey(self, direction: str) -> None:
+        """Open for whoever stands there, by the word of a person: the passage belongs to no account."""
+        clock = self._controller.clock
+        now, ticks = clock.utc(), clock.ticks()
+        if self._passage is not None:
+            self._end(self._passage, record.PASS_NOT_TURNED, now)
+        self._release(direction, now, ticks, 0, 0)
 
     def _tap(self, tap) -> None:
         controller = self._controller
@@ -76,15 +89,17 @@ class Turnstile:
             controller.refuse_broken(tap, fault)
 
     def _open(self, tap, who) -> None:
-        controller = self._controller
-        flags = record.PASS_OPENED | (record.PASS_OUT if tap.side == OUT else 0)
-        seq = controller.write(record.PASS, flags, account=who.account, aux=who.bits, time=tap.time)
+        self._release(tap.side, tap.time, tap.ticks, who.account, who.bits)
+        self._controller.repeats.accept(who.bits, who.account, tap)
+
+    def _release(self, side: str, time: int, ticks: int, account: int, bits: int) -> None:
+        flags = record.PASS_OPENED | (record.PASS_OUT if side == OUT else 0)
+        seq = self._controller.write(record.PASS, flags, account=account, aux=bits, time=time)
         # The record is durable: from here on nothing may fail silently, and nothing may wait.
-        self._portal.release(tap.side)
-        self._panel.verdict(show.GO, OK, seq, tap.time)
-        controller.repeats.accept(who.bits, who.account, tap)
-        item = record.Record(record.PASS, flags, 0, seq, tap.time, who.account, 0, who.bits)
-        self._passage = _Passage(item, tap.ticks)
+        self._portal.release(side)
+        self._panel.verdict(show.GO, OK, seq, time)
+        item = record.Record(record.PASS, flags, 0, seq, time, account, 0, bits)
+        self._passage = _Passage(item, ticks)
 
     def _passed_ms(self, passage: _Passage, time: int, ticks: int) -> int:
         """Milliseconds from a passage's tap to a moment."""

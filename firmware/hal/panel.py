@@ -41,6 +41,10 @@ class Panel:
         """What came of taking back the sale with record `of`: `seq` of the VOID, or 0 and the refusal."""
         raise NotImplementedError
 
+    def identify(self, seq: int) -> None:
+        """Blink for some seconds: somebody far away asks which board this is.  `seq` of the record."""
+        raise NotImplementedError
+
     def fault(self, code: int, thing: str) -> None:
         """Something is broken: number and thing of a Fault."""
         raise NotImplementedError

@@ -186,6 +186,10 @@ class WorldPanel:
         """What came of taking a sale back."""
         self._world.say("voided of=%d refusal=%d seq=%d" % (of, refusal, seq))
 
+    def identify(self, seq: int) -> None:
+        """Here it is."""
+        self._world.say("identify seq=%d" % seq)
+
     def fault(self, code: int, thing: str) -> None:
         """What is broken."""
         self._world.say("fault %d %s" % (code, thing.replace(" ", "_")))

@@ -87,8 +87,7 @@ class Journal:
         self.next_seq = 1
         self.head_mac = b""
         self.acked = 1
-        self.torn_count = 0
-        self.last_day = 0
+        self.torn_count = self.last_day = 0
 
     # Opening
 
@@ -203,15 +202,17 @@ class Journal:
 
     # Appending
 
-    def append(self, kind: int, flags: int, day: int, time: int, account: int, amount: int, aux: int) -> int:
-        """Make one record durable and return its seq.  Nothing else may be done before this returned."""
+    def append(
+        self, kind: int, flags: int, day: int, time: int, account: int, amount: int, aux: int, today: int = 0
+    ) -> int:
+        """Make one record durable before anything else is done; its seq.  `today`: when `day` is over."""
         seq = self.next_seq
         body = record.pack_body((kind, flags, day, seq, time, account, amount, aux))
         mac = record.next_mac(self._chain, self.head_mac, body)
         raw = record.seal(body, mac)
         for attempt in range(_ATTEMPTS):
             if self._slot >= SLOTS:
-                self._next_sector(day)
+                self._next_sector(max(day, today))
             slot = self._slot
             self._slot += 1
             if self._program(self._offset(self._ordinal, slot), raw, self._slot_buffer):

@@ -76,6 +76,9 @@ CLOCK_CONFIRMED = 2
 
 NOTE_REFUSED_TAP = 1
 NOTE_LOCKED = 2
+NOTE_COMMAND = 3
+# amount of a command's NOTE: its kind, and its argument above.
+COMMAND_ARGUMENT = 256
 
 # Buckets: money, the right to owe for a hot meal, else one benefit: day * 8 + meal (1..7).
 MONEY = 0

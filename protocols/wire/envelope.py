@@ -47,6 +47,7 @@ TIME = 22
 SETTINGS = 23
 CHUNK = 24
 ANSWER = 25
+COMMAND = 26
 
 _DIRECTIONS = {
     HELLO: TO_CLOUD,
@@ -63,6 +64,7 @@ _DIRECTIONS = {
     SETTINGS: TO_DEVICE,
     CHUNK: TO_DEVICE,
     ANSWER: TO_DEVICE,
+    COMMAND: TO_DEVICE,
 }
 
 Head = namedtuple("Head", ("type", "school", "device", "epoch", "incarnation", "incarnation_id", "counter"))

@@ -21,6 +21,12 @@ BOOKS_UNKNOWN = bytes(BOOKS)
 # Flag of Time: a person has confirmed it, so that the clock may step, and back too.
 TIME_CONFIRMED = 0x01
 
+# Kinds of Command: open the rotor for one passage (argument: a direction), show which device this is (0).
+COMMAND_OPEN = 1
+COMMAND_IDENTIFY = 2
+DIRECTION_IN = 0
+DIRECTION_OUT = 1
+
 # Flags of Settings.
 FIXED_MOMENT = 0x01
 OFFLINE_AT_ONCE = 0x02
@@ -48,6 +54,8 @@ Right = namedtuple("Right", ("account", "bucket", "total"))
 Manifest = namedtuple("Manifest", ("version", "rows", "size", "chunks", "root"))
 Chunk = namedtuple("Chunk", ("version", "index", "data"))
 Time = namedtuple("Time", ("utc", "day", "boot_nonce", "flags"))
+# `expiry_ms`: milliseconds since this boot's first HELLO.
+Command = namedtuple("Command", ("number", "kind", "argument", "expiry_ms", "boot_nonce"))
 Answer = namedtuple("Answer", ("number", "account", "bucket", "total"))
 # `meal`: 1..7 for a hot meal, which benefits and meal credit may pay, else 0.
 MenuItem = namedtuple("MenuItem", ("good", "from_minute", "to_minute", "price", "meal"))
@@ -96,6 +104,10 @@ _MANIFEST = Layout(
 )
 _CHUNK = Layout("chunk", (("version", "u32"), ("index", "u16")))
 _TIME = Layout("time", (("utc", "u32"), ("day", "u16"), ("boot_nonce", "bytes8"), ("flags", "u8")))
+_COMMAND = Layout(
+    "command",
+    (("number", "u32"), ("kind", "u8"), ("argument", "u8"), ("expiry_ms", "u64"), ("boot_nonce", "bytes8")),
+)
 _SETTINGS = Layout(
     "settings",
     (
@@ -236,6 +248,20 @@ def pack_time(time: Time) -> bytes:
 def unpack_time(body) -> Time:
     """Time of a body."""
     return Time(*_exact(_TIME, body))
+
+
+def pack_command(command: Command) -> bytes:
+    """Body of COMMAND: what a person wants of a device now, in this boot, until a moment."""
+    return _COMMAND.pack(*command)
+
+
+def unpack_command(body) -> Command:
+    """Command of a body; Fault(WIRE_BODY) for a kind or an argument that there is not."""
+    command = Command(*_exact(_COMMAND, body))
+    arguments = {COMMAND_OPEN: (DIRECTION_IN, DIRECTION_OUT), COMMAND_IDENTIFY: (0,)}
+    if command.argument not in arguments.get(command.kind, ()):
+        raise Fault(WIRE_BODY, "command", "kind %d, argument %d" % (command.kind, command.argument))
+    return command
 
 
 def pack_answer(answer: Answer) -> bytes:

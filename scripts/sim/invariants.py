@@ -353,7 +353,11 @@ def settled(sim: Simulation) -> bool:
             return False
     # What is meant for a device that is gone waits for ever.
     there = {terminal.device for terminal in sim.honest_terminals()}
-    waiting = sim.cloud.select("SELECT DISTINCT device_id FROM downlink WHERE done_at IS NULL")
+    waiting = sim.cloud.select(
+        "SELECT device_id FROM downlink WHERE done_at IS NULL UNION SELECT c.device_id FROM device_command c"
+        " JOIN device d ON d.device_id = c.device_id AND d.epoch = c.epoch"
+        " WHERE c.settled_at IS NULL AND c.kind = 'confirm_day'"
+    )
     return not any(row[0] in there for row in waiting) and not sim.cloud.down and not sim.cloud.in_recovery
 
 

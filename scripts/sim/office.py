@@ -31,6 +31,8 @@ MENU = (
 )
 ZONE = "Europe/Moscow"
 # A file of the bank begins so many lines before the first that is new.
+# Longer than ingest waits until it says a confirmed day again.
+_AGAIN_MS = 61_000
 _KNOWN_LINES = 40
 
 
@@ -181,7 +183,17 @@ class Office:
     def confirm_day(self, label: str) -> None:
         """A person has looked at a device whose day is wrong."""
         with db.begin(self.engine) as conn:
-            devices.confirm_day(conn, self.school, label, "the day was wrong", self.heap.wall_s)
+            asked = devices.Asked("sim", "the day was wrong")
+            devices.confirm_day(conn, self.school, label, asked, self.heap.wall_s)
+        self.work_soon()
+        # A message that was lost is sent again.
+        self.heap.after(_AGAIN_MS, self.work_soon)
+
+    def command(self, label: str, kind: str, direction: str) -> None:
+        """Somebody opens a gate from far away, or looks for a device."""
+        with db.begin(self.engine) as conn:
+            asked = devices.Asked("sim", "somebody stands at the gate")
+            devices.command(conn, self.school, label, kind, asked, self.heap.wall_s, direction)
         self.work_soon()
 
     def publish_tables(self) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from firmware.hal.clock import Clock
 from firmware.hal.portal import OUT, Turn
 from firmware.hal.reader import Tap
+from protocols.wire import envelope
 from scripts.sim.heap import Heap
 
 if TYPE_CHECKING:
@@ -147,6 +148,10 @@ class SimPanel:
         """What came of taking a sale back."""
         self._terminal.is_voided(of, refusal, seq)
 
+    def identify(self, seq: int) -> None:
+        """A command asked which board this is."""
+        self._terminal.is_identified(seq)
+
     def fault(self, code: int, thing: str) -> None:
         """A fault that the board shows."""
         self._terminal.faults[code] = self._terminal.faults.get(code, 0) + 1
@@ -174,6 +179,10 @@ class SimLink:
         self.online = False
         self.inbox: deque[tuple[str, bytes, bool]] = deque()
         self._watched: tuple[Any, ...] | None = None
+        self.hello_ms = -1
+        """When this boot said HELLO first."""
+        self.knows_time = False
+        """A TIME for this boot came in."""
 
     def step(self) -> int:
         """Nothing waits here: the network calls."""
@@ -196,6 +205,8 @@ class SimLink:
         if not self.online:
             self.dropped_out += 1
             return False
+        if payload[2] == envelope.HELLO and self.hello_ms < 0:
+            self.hello_ms = self._terminal.heap.wall_ms
         self._network.to_cloud(self._terminal, topic, payload)
         return True
 
@@ -207,14 +218,16 @@ class SimLink:
         self.inbox.append((topic, payload, forged))
 
     def receive(self) -> tuple[str, bytes] | None:
-        """The next message.  A forged one is watched: it may change nothing (I12)."""
+        """The next message.  A forged one, or a void command, is watched: it may change nothing (I12)."""
         if self._watched is not None:
             self._terminal.compare_after_forgery(self._watched)
             self._watched = None
         if not self.inbox:
             return None
         topic, payload, forged = self.inbox.popleft()
-        if forged:
+        if not forged and payload[2] == envelope.TIME:
+            self.knows_time |= self._terminal.controller.boot_nonce in payload
+        if forged or (payload[2] == envelope.COMMAND and self._terminal.is_void(payload)):
             self._watched = self._terminal.state_before_forgery(payload)
         return topic, payload
 

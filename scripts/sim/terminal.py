@@ -18,6 +18,7 @@ from firmware.app.turnstile import Turnstile
 from firmware.hal.board import GATE, Board, Provision
 from firmware.hal.panel import ASK, GO, SERVED
 from protocols.ledger import record
+from protocols.wire import envelope, messages
 from scripts.sim.flash import Hang, SimFlash
 from scripts.sim.heap import Heap, Ticket
 from scripts.sim.parts import SimClock, SimLink, SimPanel, SimPortal, SimReader, SimWatchdog
@@ -259,6 +260,11 @@ class Terminal:
         if self.controller is not None and self._loop is not None:
             self.complain("I8", f"{self.name} released the rotor {direction} without a record")
 
+    def is_identified(self, seq: int) -> None:
+        """It blinks by a command: I8, the command stands in flash."""
+        if not self._has_record(seq, record.NOTE):
+            self.complain("I8", f"{self.name} blinks for record {seq}, which is not in flash")
+
     def _has_record(self, seq: int, kind: int) -> bool:
         for raw in reversed(self.journal[-4:]):
             item = record.unpack(raw)
@@ -277,7 +283,20 @@ class Terminal:
                 place = start + (used + 31) // 32 * 32
         return min(place, self.flash.size - 32)
 
-    # Forgeries (I12)
+    # Commands, forgeries (I12)
+
+    def is_void(self, payload: bytes) -> bool:
+        """Whether this authentic COMMAND may not be obeyed, by what truly happened to this board."""
+        command = messages.unpack_command(payload[30 : -envelope.MAC_SIZE])
+        items = (record.unpack(raw) for raw in self.journal if raw[0] == record.NOTE)
+        taken = max((item.aux for item in items if item.flags == record.NOTE_COMMAND), default=0)
+        passed_ms = self.heap.wall_ms - self.link.hello_ms
+        return (
+            command.boot_nonce != self.controller.boot_nonce
+            or not self.link.knows_time
+            or passed_ms > command.expiry_ms
+            or command.number <= taken
+        )
 
     def state_before_forgery(self, payload: bytes) -> tuple[Any, ...]:
         """Everything of this board that a message could change."""
@@ -290,7 +309,7 @@ class Terminal:
         )  # fmt: skip
 
     def compare_after_forgery(self, before: tuple[Any, ...]) -> None:
-        """I12: a message without a valid MAC changed nothing."""
+        """I12: a message without a valid MAC, or a command that is void, changed nothing."""
         after = self.state_before_forgery(bytes((0, 0, before[0])))
         if after != before:
-            self.complain("I12", f"{self.name} obeyed a forged message of type {before[0]}")
+            self.complain("I12", f"{self.name} obeyed a forged or void message of type {before[0]}")

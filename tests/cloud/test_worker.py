@@ -17,6 +17,7 @@ from cloud.accounting import service as accounting
 from cloud.config import Config, ConfigError
 from cloud.csv_file import parse_table
 from cloud.db import begin, engine, reading
+from cloud.devices import service as devices
 from cloud.keys import Vault
 from cloud.notifications import service as notifications
 from cloud.notifications.channel import Message
@@ -241,4 +242,21 @@ def test_new_entries_are_checked(tmp_path: Path) -> None:
     for now in (11, 12):
         (line,) = worker.check_books(store, now)
         assert "entry 2: chain" in line
+    store.dispose()
+
+
+def test_calendar_is_published_anew_when_half_is_over(tmp_path: Path) -> None:
+    store = engine(f"sqlite:///{tmp_path / 'cloud.db'}")
+    migrations.upgrade(store)
+    school, now = add_school(store), 20_000 * 86_400
+    with begin(store) as conn:
+        devices.publish_settings(conn, school, now)
+        first = devices.calendar(conn, school)
+    assert first == (20_000 - 35, 20_000 + 400)
+    assert worker.extend_calendars(store, now + 200 * 86_400) == 0
+    assert worker.extend_calendars(store, now + 201 * 86_400) == 1
+    assert worker.extend_calendars(store, now + 201 * 86_400) == 0
+    with begin(store) as conn:
+        # What was once inside stays so.
+        assert devices.calendar(conn, school) == (first[0], 20_000 + 601)
     store.dispose()

@@ -160,6 +160,7 @@ class RigPanel:
         self.questions = []
         self.voids = []
         self.voided_sales = []
+        self.identified = []
         self.on_verdict = None
 
     def ready(self, device, next_seq):
@@ -181,6 +182,9 @@ class RigPanel:
 
     def voided(self, of, refusal, seq):
         self.voided_sales.append((of, refusal, seq))
+
+    def identify(self, seq):
+        self.identified.append(seq)
 
     def fault(self, code, thing):
         self.faults.append(code)

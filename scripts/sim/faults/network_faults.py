@@ -10,6 +10,7 @@ from scripts.sim.faults import fault
 
 if TYPE_CHECKING:
     from scripts.sim.simulation import Simulation
+    from scripts.sim.terminal import Terminal
 
 _WINDOW_MS = (2_000, 25_000)
 
@@ -74,6 +75,7 @@ _DOWN = (
     envelope.SETTINGS,
     envelope.TABLE,
     envelope.CHUNK,
+    envelope.COMMAND,
 )
 
 
@@ -137,6 +139,35 @@ def _replay_some(sim: Simulation, chance: Random) -> None:
         other = f"{chance.choice(sim.terminals).device:08x}"
         if parts[3] != other:
             sim.network.deliver(up, "/".join((*parts[:3], other, parts[4])), payload, True)
+
+
+@fault("a command is held back, power is cut, and it comes after the boot, before TIME and after it")
+def command_held_back(sim: Simulation, chance: Random) -> bool:
+    """One in four is not held back, and is obeyed."""
+    known = {row[0] for row in sim.cloud.select("SELECT label FROM device")}
+    found = [each for each in sim.terminals if each.runs and each.link.online and each.label in known]
+    if not found or sim.network.held_types or sim.cloud.down:
+        return False
+    terminal = chance.choice(found)
+    sim.cloud.command(
+        terminal.label, "open" if terminal.is_gate else "identify", chance.choice(("in", "out"))
+    )
+    if chance.randrange(4):
+        sim.network.held_types = (envelope.COMMAND,)
+        sim.heap.after(1_500, _cut_and_let_go, sim, terminal)
+    return True
+
+
+def _cut_and_let_go(sim: Simulation, terminal: Terminal) -> None:
+    network = sim.network
+    network.held_types = ()
+    commands = [each for each in network.kept_back if each[2][2] == envelope.COMMAND]
+    network.kept_back = [each for each in network.kept_back if each not in commands]
+    terminal.stop()
+    # The boot takes some seconds, and TIME some milliseconds more.
+    for delay in range(1_500, 9_000, 40):
+        for command in commands:
+            sim.heap.after(delay, network.deliver, *command)
 
 
 @fault("one device is cut off")

@@ -6,7 +6,9 @@ from typing import Any
 
 from firmware.app import accounts, sync
 from firmware.app.canteen import Canteen
+from firmware.app.commands import Commands
 from firmware.app.controller import Controller
+from firmware.app.state import DeviceState
 from firmware.app.turnstile import Turnstile
 from firmware.app.voids import Voids
 from firmware.hal import panel as show
@@ -180,3 +182,23 @@ def time_poisoned(patches: Patches) -> None:
         self.write(record.CLOCK, record.CLOCK_CONFIRMED, amount=step, time=moment)
 
     patches.replace(Controller, "take_day_back", take_day_back)
+
+
+@mutant("a command of the boot before is obeyed", "command_held_back")
+def held_back_command_obeyed(patches: Patches) -> None:
+    """Neither the nonce nor TIME is looked at."""
+    patches.replace(Commands, "_check_boot", lambda self, command: None)
+
+
+@mutant("a command's number is not kept", "command_held_back", "message_replayed")
+def command_repeated(patches: Patches) -> None:
+    """The journal's highest number counts for nothing."""
+
+    def make(original: Any) -> Any:
+        def follow(self: DeviceState, item: Any) -> None:
+            original(self, item)
+            self.command = 0
+
+        return follow
+
+    patches.wrap(DeviceState, "follow", make)

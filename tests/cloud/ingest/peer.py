@@ -161,6 +161,7 @@ _UNPACK = {
     envelope.GRANT: messages.unpack_rights,
     envelope.RECALL: messages.unpack_rights,
     envelope.ANSWER: messages.unpack_answer,
+    envelope.COMMAND: messages.unpack_command,
 }
 
 

@@ -7,8 +7,10 @@ from sqlalchemy import select, text, update
 from werkzeug.test import TestResponse
 
 from cloud import db
+from cloud.alarms import service as alarms
 from cloud.codes import service as codes
 from cloud.db import begin
+from cloud.devices import service as devices
 from protocols.ids import hex8
 from protocols.ledger import record as records
 from scripts import sample_school as sample
@@ -16,8 +18,8 @@ from tests.cloud.parents.test_today import gates_are_online, words
 from tests.fixtures.pages import Pages, Visitor
 
 PAGES = (
-    "/office/", "/office/devices", "/office/reconciliation", "/office/records", "/office/records/a1000001",
-    "/office/payouts", "/office/more",
+    "/office/", "/office/devices", "/office/devices/a1000001", "/office/reconciliation", "/office/records",
+    "/office/records/a1000001", "/office/payouts", "/office/more",
 )  # fmt: skip
 LUNCH = f"/office/records/{hex8(sample.LINE_1)}/1/6"
 
@@ -321,3 +323,35 @@ def test_bound_is_printed_in_words(pages: Pages) -> None:
 @pytest.mark.parametrize("day", ["2026-09-02", "yesterday", "1969-01-01", "2026-13-01"])
 def test_day_that_cannot_be_is_no_page(pages: Pages, day: str) -> None:
     assert pages.staff().get(f"{RECONCILIATION}?day={day}").status_code == 404
+
+
+def test_lock_command_and_alarm_are_said_in_words(pages: Pages) -> None:
+    asked = devices.Asked("Петрова", "забыл карту")
+    with begin(pages.engine) as conn:
+        conn.execute(
+            update(db.device).where(db.device.c.device_id == sample.GATE_1).values(state={"locked": 75})
+        )
+        devices.command(conn, sample.SCHOOL, "gate-1", "open", asked, sample.NOW, "out")
+        devices.confirm_day(conn, sample.SCHOOL, "gate-1", asked, sample.NOW)
+        detail = f"{hex8(sample.GATE_1)} record 7: wire_calendar"
+        alarms.raise_alarm(conn, sample.SCHOOL, "clock_refused", detail, sample.NOW)
+        devices.count_refusals(
+            conn, {(sample.SCHOOL, sample.GATE_1, code): 1 for code in (62, 63, 76)}, sample.NOW
+        )
+    visitor = pages.staff()
+    said = words(visitor.get("/office/devices").text)
+    assert "заблокировано: работала старая копия устройства" in said
+    assert "Устройство не приняло время" in said
+    for reason in (
+        "день вне школьного календаря",
+        "перевод часов, который никто не подтвердил",
+        "в день вне школьного календаря",
+    ):
+        assert f"{reason}: 1" in said
+    said = words(visitor.get(f"/office/devices/{hex8(sample.GATE_1)}").text)
+    assert "Карты не принимаются Заблокировано: работала старая копия устройства." in said
+    assert "Открыть на выход: ждёт устройство Петрова: забыл карту" in said
+    assert "День подтверждён: ждёт устройство" in said
+    assert "Устройство не приняло время" in said
+    assert "Открыть на выход" not in visitor.get(f"/office/devices/{hex8(sample.GATE_2)}").text
+    assert visitor.get("/office/devices/00000001").status_code == 404

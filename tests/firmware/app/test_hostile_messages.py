@@ -32,6 +32,7 @@ def bodies(rig):
         envelope.CHUNK: messages.pack_chunk(messages.Chunk(9, 0, table.chunk(image, 0))),
         envelope.SETTINGS: messages.pack_settings(settings(version=9)),
         envelope.TIME: messages.pack_time(messages.Time(MORNING + 600, 20000, nonce, 0)),
+        envelope.COMMAND: messages.pack_command(messages.Command(1, 2, 0, 60000, nonce)),
         envelope.LOCK: messages.pack_lock(errors.CHAIN_FORK),
     }
 

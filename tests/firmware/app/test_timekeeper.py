@@ -169,3 +169,45 @@ def test_gate_goes_on_at_the_last_day_of_its_calendar():
     rig.tap(ANNA)
     item = rig.of_type(record.PASS)[-1]
     assert (item.day, item.time) == (TODAY, MORNING + 5 * DAY_S)
+
+
+def test_benefits_of_the_true_day_outlive_a_wrong_one():
+    benefit = record.benefit_bucket(TODAY, 1)
+    rig = poisoned()
+    rig.controller.write(record.GRANT, 0, account=11, amount=1, aux=benefit)
+    for _ in range(2):
+        rig.controller._begin_checkpoint()
+        rig.run(5000)
+    assert rig.controller.counters.get(11, benefit).granted == 1
+    tell(rig, MORNING + 3600, CONFIRMED)
+    for _ in range(3):
+        rig.clock.pass_ms(DAY_S * 1000)
+        rig.tap(ANNA)
+    rig.controller._begin_checkpoint()
+    rig.run(5000)
+    assert rig.controller.counters.get(11, benefit).granted == 0
+
+
+def test_sectors_of_a_wrong_day_do_not_block_the_ring():
+    rig = Rig(
+        CANTEEN,
+        sectors=4,
+        rows=ROWS,
+        given=settings(verdict_ms=0, first_day=TODAY - 35, last_day=TODAY + 400),
+    )
+    rig.clock.known = False
+    rig.reboot()
+    rig.parent.connect()
+    tell(rig, MORNING + 90 * DAY_S)
+    while rig.controller.journal._ordinal < 2:
+        rig.controller.write(record.NOTE, record.NOTE_REFUSED_TAP, amount=21)
+    tell(rig, MORNING + 3600, CONFIRMED)
+    assert rig.controller.day(rig.clock.utc()) == TODAY
+    # Fill the ring with records of the true day.
+    while rig.controller.journal._ordinal < 3 or rig.controller.journal._slot < 126:
+        rig.controller.write(record.NOTE, record.NOTE_REFUSED_TAP, amount=21)
+    rig.clock.pass_ms(36 * DAY_S * 1000)
+    while rig.controller.journal._ordinal < 5:
+        rig.controller.journal.acknowledge(rig.controller.journal.next_seq)
+        rig.controller.write(record.NOTE, record.NOTE_REFUSED_TAP, amount=21)
+    assert rig.records()[-1].day == TODAY + 36

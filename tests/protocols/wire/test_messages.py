@@ -15,6 +15,7 @@ EXAMPLES = {
     "manifest": messages.Manifest(3, 640, 20512, 22, MAC),
     "chunk": messages.Chunk(3, 21, b"data"),
     "time": messages.Time(1788220800, 20697, NONCE, 1),
+    "command": messages.Command(5, 1, 1, 65292, NONCE),
     "answer": messages.Answer(1, 77, 0, 8500),
     "settings": messages.Settings(
         4, 180, 3000, 400, 5000, 3, 100000, 20662, 21097, (messages.MenuItem(1, 480, 659, 8500, 1),)
@@ -74,3 +75,9 @@ def test_counts_beyond_the_limit_are_refused():
 def test_full_messages_fit():
     assert len(pack("rights", [messages.Right(1, 0, 1)] * messages.RIGHTS_MAX)) <= messages.BODY_MAX
     assert messages.MENU_MAX >= 80
+
+
+def test_unknown_commands_are_refused():
+    for kind, argument in ((0, 0), (3, 0), (1, 2), (2, 1), (255, 255)):
+        body = messages.pack_command(messages.Command(5, kind, argument, 65292, NONCE))
+        assert unpack("command", body) == "refused %d" % errors.WIRE_BODY, (kind, argument)
