@@ -16,23 +16,25 @@ from protocols.errors import Fault
 
 def assemble(board) -> Supervisor:
     """Boot a board and return its loop."""
+    # Code is loaded while the heap is whole: it wants larger pieces than anything that follows.
+    task_kind = _task_kind(board.provision.kind)
     controller = Controller(board)
     controller.boot()
-    task = _task_of(board.provision.kind, controller)
+    task = task_kind(controller)
     task.resume()
     # The card first: what it needs from the network goes out in the same round.
     return Supervisor((task, Sync(controller), controller), board.watchdog, board.panel)
 
 
-def _task_of(kind: str, controller: Controller):
-    # Only the one that this board is: a chip has no heap to spare for the other.
+def _task_kind(kind: str):
+    """The class of the one task that this board has: a chip has no heap to spare for the other."""
     if kind == GATE:
         from firmware.app.turnstile import Turnstile
 
-        return Turnstile(controller)
+        return Turnstile
     from firmware.app.canteen import Canteen
 
-    return Canteen(controller)
+    return Canteen
 
 
 def run(folder: str) -> None:

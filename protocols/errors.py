@@ -92,80 +92,16 @@ CARD_NOT_GENUINE = 113
 CARD_REPLAYED = 114
 CARD_KIND = 115
 
-NAMES = {
-    OK: "ok",
-    DEVICE_LOCKED: "device_locked",
-    JOURNAL_FULL: "journal_full",
-    FLASH_WRITE: "flash_write",
-    FLASH_ERASE: "flash_erase",
-    JOURNAL_BROKEN: "journal_broken",
-    JOURNAL_FOREIGN: "journal_foreign",
-    STORAGE_MISSING: "storage_missing",
-    READER_DEAD: "reader_dead",
-    REPEATED_TAP: "repeated_tap",
-    CARD_UNKNOWN: "card_unknown",
-    CARD_BLOCKED: "card_blocked",
-    NOTHING_ON_SALE: "nothing_on_sale",
-    RIGHTS_SHORT: "rights_short",
-    AMOUNT_RANGE: "amount_range",
-    CAP_EXCEEDED: "cap_exceeded",
-    RETURN_EXCEEDS_RIGHTS: "return_exceeds_rights",
-    VOID_UNKNOWN: "void_unknown",
-    GRANT_SHRINKS: "grant_shrinks",
-    GRANT_UNKNOWN: "grant_unknown",
-    NOT_CAPABLE: "not_capable",
-    NOT_IN_MENU: "not_in_menu",
-    VOID_TWICE: "void_twice",
-    VOID_DIFFERS: "void_differs",
-    BASKET_ITEMS: "basket_items",
-    BASKET_TOTAL: "basket_total",
-    WIRE_LENGTH: "wire_length",
-    WIRE_VERSION: "wire_version",
-    WIRE_TOPIC: "wire_topic",
-    WIRE_DIRECTION: "wire_direction",
-    WIRE_DEVICE_UNKNOWN: "wire_device_unknown",
-    WIRE_EPOCH: "wire_epoch",
-    WIRE_MAC: "wire_mac",
-    WIRE_INCARNATION: "wire_incarnation",
-    WIRE_TYPE: "wire_type",
-    WIRE_BODY: "wire_body",
-    WIRE_STALE: "wire_stale",
-    WIRE_NONCE: "wire_nonce",
-    WIRE_CALENDAR: "wire_calendar",
-    WIRE_CLOCK_STEP: "wire_clock_step",
-    WIRE_BEFORE_TIME: "wire_before_time",
-    WIRE_EXPIRED: "wire_expired",
-    WIRE_OLD_COMMAND: "wire_old_command",
-    CHAIN_GAP: "chain_gap",
-    CHAIN_FORK: "chain_fork",
-    CHAIN_BROKEN: "chain_broken",
-    RECORD_CRC: "record_crc",
-    RECORD_TYPE: "record_type",
-    SEQ_FUTURE: "seq_future",
-    RECORD_DAY: "record_day",
-    TABLE_CHUNK: "table_chunk",
-    TABLE_ROOT: "table_root",
-    TABLE_OLD: "table_old",
-    TABLE_SHAPE: "table_shape",
-    UNBALANCED: "unbalanced",
-    KEY_REUSED: "key_reused",
-    EMPTY_ENTRY: "empty_entry",
-    FIELD_RANGE: "field_range",
-    BAD_CREDENTIAL: "bad_credential",
-    BAD_MONEY: "bad_money",
-    BAD_ID: "bad_id",
-    CARD_GONE: "card_gone",
-    CARD_ANSWER: "card_answer",
-    CARD_REFUSES: "card_refuses",
-    CARD_NOT_GENUINE: "card_not_genuine",
-    CARD_REPLAYED: "card_replayed",
-    CARD_KIND: "card_kind",
-}
+
+def names() -> dict:
+    """Every number of this list with its field word, which is its constant in lower case."""
+    listed = globals()
+    return {listed[each]: each.lower() for each in listed if each == each.upper() and each[0] != "_"}
 
 
 def name(code: int) -> str:
     """The field word of a refusal number, or `refusal_N` for one of a later version."""
-    return NAMES.get(code) or "refusal_%d" % code
+    return names().get(code) or "refusal_%d" % code
 
 
 class Fault(Exception):

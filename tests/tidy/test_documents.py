@@ -89,12 +89,12 @@ def test_each_command_is_written_down():
 
 
 def test_each_refusal_is_written_down():
-    wrong = unwritten_refusals(repository().document(REFUSALS_PAGE), errors.NAMES)
+    wrong = unwritten_refusals(repository().document(REFUSALS_PAGE), errors.names())
     assert not wrong, "\n".join(wrong)
 
 
 def test_refusal_numbers_are_used_once():
-    assert wrong_numbers(numbers_of(errors), errors.NAMES) == []
+    assert wrong_numbers(numbers_of(errors), errors.names()) == []
 
 
 def test_links_lead_somewhere():
