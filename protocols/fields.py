@@ -26,6 +26,7 @@ class Layout:
 
     `pack` raises Fault(FIELD_RANGE) naming the field; `unpack` returns a tuple
     in the order of the fields and raises Fault(WIRE_BODY) when bytes are missing.
+    `pattern` is that of struct, for a place that has looked at sizes and ranges itself.
     """
 
     def __init__(self, name: str, fields: tuple) -> None:
@@ -41,7 +42,7 @@ class Layout:
             else:
                 self._limits.append(_LIMITS[kind])
                 pattern += _LIMITS[kind][0]
-        self._pattern = pattern
+        self.pattern = pattern
         self.size = struct.calcsize(pattern)
 
     def pack(self, *values) -> bytes:
@@ -49,11 +50,11 @@ class Layout:
         if len(values) != len(self._limits):
             raise Fault(FIELD_RANGE, self.name, "%d values" % len(values))
         if _CUTS:
-            packed = struct.pack(self._pattern, *values)
-            if struct.unpack(self._pattern, packed) == values:
+            packed = struct.pack(self.pattern, *values)
+            if struct.unpack(self.pattern, packed) == values:
                 return packed
         self._check(values)
-        return struct.pack(self._pattern, *values)
+        return struct.pack(self.pattern, *values)
 
     def _check(self, values: tuple) -> None:
         for index, limit in enumerate(self._limits):
@@ -66,4 +67,4 @@ class Layout:
         """The values that stand at `offset` of the buffer."""
         if offset < 0 or len(buffer) - offset < self.size:
             raise Fault(WIRE_BODY, self.name, "short")
-        return struct.unpack_from(self._pattern, buffer, offset)
+        return struct.unpack_from(self.pattern, buffer, offset)

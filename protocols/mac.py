@@ -55,7 +55,7 @@ class Hmac:
     def __repr__(self) -> str:
         return "Hmac()"
 
-    def mac(self, first, second: "bytes | bytearray" = b"") -> bytes:
+    def mac(self, first, second: "bytes | bytearray | memoryview" = b"") -> bytes:
         """32 bytes over the two parts, one after the other."""
         if _digest is not None:
             # Two hashes of whole bytes: a third less than hmac.digest, which sets a key up each time.

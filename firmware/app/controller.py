@@ -8,6 +8,7 @@ network to sync.py.
 """
 
 import gc
+from collections import namedtuple
 
 from firmware.app.accounts import Accounts
 from firmware.app.counters import CounterStore
@@ -43,21 +44,9 @@ _REPLAY_MAX = 1024
 _MONEY = (record.SALE, record.VOID, record.GRANT, record.RETURN)
 
 
-class Identity:
-    """Who tapped: `reference` 8 bytes, `bits` its first four as in a record, `row` of the table or None."""
-
-    def __init__(self, reference: bytes, row) -> None:
-        self.reference = reference
-        self.bits = record.tap_aux(reference)
-        self.row = row
-        self.account = row.account if row is not None else 0
-
-    @property
-    def refusal(self) -> int:
-        """OK, CARD_UNKNOWN or CARD_BLOCKED."""
-        if self.row is None:
-            return CARD_UNKNOWN
-        return CARD_BLOCKED if self.row.flags & BLOCKED else OK
+# Who tapped: `reference` 8 bytes, `bits` its first four as in a record, `row` of the table or None,
+# `account` or 0, `refusal` OK, CARD_UNKNOWN or CARD_BLOCKED.
+Identity = namedtuple("Identity", ("reference", "bits", "row", "account", "refusal"))
 
 
 class Controller:
@@ -183,11 +172,15 @@ class Controller:
         Faults of the journal (full, flash) come through: nothing has happened then.
         """
         moment = self.clock.utc() if time is None else time
-        day = self.day(moment)
         if kind in _MONEY:
-            item = record.Record(kind, flags, day, 0, moment, account, amount, aux)
+            item = record.Record(kind, flags, self.day(moment), 0, moment, account, amount, aux)
             bucket = record.bucket_of(item) if kind in (record.SALE, record.VOID) else aux
             self.counters.check_room(account, bucket)
+        return self.write_at(kind, flags, moment, account, amount, aux)
+
+    def write_at(self, kind: int, flags: int, moment: int, account: int, amount: int, aux: int) -> int:
+        """write() at a moment in UTC seconds, for what moves no rights: a gate's short way."""
+        day = self.day(moment)
         self._close_before(day, moment)
         seq = self.journal.append(kind, flags, day, moment, account, amount, aux)
         self._fold(record.Record(kind, flags, day, seq, moment, account, amount, aux))
@@ -206,9 +199,12 @@ class Controller:
         self._fold(record.Record(record.CLOCK, flags, day, seq, moment, 0, step, 0))
 
     def _fold(self, item) -> None:
-        self.holder.apply(item)
+        moves_rights = item.type in _MONEY
+        if moves_rights:
+            self.holder.apply(item)
         self.state.follow(item)
-        if self.counters.is_due or self.state.next_seq - self._checkpoint_seq >= _REPLAY_MAX:
+        is_due = moves_rights and self.counters.is_due
+        if is_due or item.seq >= self._checkpoint_seq + _REPLAY_MAX - 1:
             self._begin_checkpoint()
 
     def _begin_checkpoint(self) -> None:
@@ -237,7 +233,11 @@ class Controller:
     def identify(self, tap) -> Identity:
         """Look the card of a tap up; Fault(BAD_CREDENTIAL) for an id that is none."""
         reference = self._reference.mac(canonical(tap.credential).encode())[:DEVICE_REFERENCE_SIZE]
-        return Identity(reference, self.accounts.find(reference))
+        row = self.accounts.find(reference)
+        bits = record.tap_aux(reference)
+        if row is None:
+            return Identity(reference, bits, None, 0, CARD_UNKNOWN)
+        return Identity(reference, bits, row, row.account, CARD_BLOCKED if row.flags & BLOCKED else OK)
 
     def is_repeat(self, who: Identity, tap) -> bool:
         """Whether this tap repeats an accepted one."""

@@ -19,6 +19,8 @@ class Repeats:
         self._clock = clock
         # (reference bits, mask, account, ticks or None, UTC seconds), oldest first.
         self._taps = []
+        # Their accounts in the same order: a card that is in none of them is through at once.
+        self._accounts = []
 
     def accept(self, bits: int, account: int, tap) -> None:
         """Remember an accepted tap; `bits` are the first four bytes of the card reference."""
@@ -33,11 +35,16 @@ class Repeats:
 
     def _push(self, entry: tuple) -> None:
         self._taps.append(entry)
+        self._accounts.append(entry[2])
         if len(self._taps) > _TAPS_MAX:
             self._taps.pop(0)
+            self._accounts.pop(0)
 
     def is_repeat(self, bits: int, account: int, tap, repeat_ms: int) -> bool:
         """Whether this card was accepted at most `repeat_ms` before this tap."""
+        return account in self._accounts and self._is_repeat(bits, account, tap, repeat_ms)
+
+    def _is_repeat(self, bits: int, account: int, tap, repeat_ms: int) -> bool:
         for known, mask, known_account, ticks, seconds in self._taps:
             if bits & mask != known or account != known_account:
                 continue

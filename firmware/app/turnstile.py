@@ -5,6 +5,8 @@ ended by exactly one TURNED or NOT_TURNED, also over a power cut; a repeated tap
 changes nothing.  Needs no network.
 """
 
+from collections import namedtuple
+
 from firmware.hal import panel as show
 from firmware.hal.portal import IN, OUT
 from protocols.errors import OK, Fault
@@ -13,18 +15,8 @@ from protocols.ledger import record
 _IDLE_MS = 1000
 
 
-class _Passage:
-    """A released rotor that has not turned yet.  `ticks` is None after a boot: then seconds must do."""
-
-    def __init__(self, item, ticks) -> None:
-        self.seq = item.seq
-        self.account = item.account
-        self.time = item.time
-        self.ticks = ticks
-        self.is_out = item.flags & record.PASS_OUT
-        # What ended it and when, while the record of that is still to be written.
-        self.end_stage = 0
-        self.end_time = 0
+# A released rotor that has not turned yet.  `ticks` is None after a boot: then seconds must do.
+_Passage = namedtuple("_Passage", ("seq", "account", "time", "ticks", "is_out"))
 
 
 class Turnstile:
@@ -36,6 +28,9 @@ class Turnstile:
         self._portal = controller.board.portal
         self._panel = controller.panel
         self._passage: _Passage | None = None
+        # What ended it and when, while the record of that is still to be written.
+        self._end_stage = 0
+        self._end_time = 0
         self.unexpected_turns = 0
 
     def resume(self) -> None:
@@ -43,7 +38,8 @@ class Turnstile:
         seq = self._controller.state.open_passage
         item = self._controller.record_at(seq) if seq else None
         if item is not None:
-            self._passage = passage = _Passage(item, None)
+            is_out = item.flags & record.PASS_OUT
+            self._passage = passage = _Passage(item.seq, item.account, item.time, None, is_out)
             self._portal.release(OUT if passage.is_out else IN)
 
     def step(self) -> int:
@@ -93,13 +89,12 @@ class Turnstile:
         self._controller.repeats.accept(who.bits, who.account, tap)
 
     def _release(self, side: str, time: int, ticks: int, account: int, bits: int) -> None:
-        flags = record.PASS_OPENED | (record.PASS_OUT if side == OUT else 0)
-        seq = self._controller.write(record.PASS, flags, account=account, aux=bits, time=time)
+        is_out = record.PASS_OUT if side == OUT else 0
+        seq = self._controller.write_at(record.PASS, record.PASS_OPENED | is_out, time, account, 0, bits)
         # The record is durable: from here on nothing may fail silently, and nothing may wait.
         self._portal.release(side)
         self._panel.verdict(show.GO, OK, seq, time)
-        item = record.Record(record.PASS, flags, 0, seq, time, account, 0, bits)
-        self._passage = _Passage(item, ticks)
+        self._passage = _Passage(seq, account, time, ticks, is_out)
 
     def _passed_ms(self, passage: _Passage, time: int, ticks: int) -> int:
         """Milliseconds from a passage's tap to a moment."""
@@ -109,7 +104,7 @@ class Turnstile:
 
     def _turned(self, turn) -> None:
         passage = self._passage
-        if passage is None or passage.end_stage or (turn.direction == OUT) != bool(passage.is_out):
+        if passage is None or self._end_stage or (turn.direction == OUT) != bool(passage.is_out):
             self.unexpected_turns += 1
             return
         if self._passed_ms(passage, turn.time, turn.ticks) > self._controller.settings.current.passage_ms:
@@ -123,7 +118,7 @@ class Turnstile:
         passage = self._passage
         if passage is None:
             return _IDLE_MS
-        if passage.end_stage:
+        if self._end_stage:
             self._write_end(passage)
             return 0
         clock = self._controller.clock
@@ -140,16 +135,18 @@ class Turnstile:
 
     def _end(self, passage: _Passage, stage: int, time: int) -> None:
         self._portal.lock()
-        if not passage.end_stage:
-            passage.end_stage = stage
-            passage.end_time = time
+        if not self._end_stage:
+            self._end_stage = stage
+            self._end_time = time
         self._write_end(passage)
 
     def _write_end(self, passage: _Passage) -> None:
         """Write how the passage ended; after a fault it is tried again, and it is never ended twice."""
-        flags = passage.end_stage | passage.is_out
-        time = passage.end_time
-        seq = self._controller.write(record.PASS, flags, account=passage.account, aux=passage.seq, time=time)
+        stage = self._end_stage
+        flags = stage | passage.is_out
+        time = self._end_time
+        seq = self._controller.write_at(record.PASS, flags, time, passage.account, 0, passage.seq)
         self._passage = None
-        name = "turned" if passage.end_stage == record.PASS_TURNED else "not_turned"
+        self._end_stage = 0
+        name = "turned" if stage == record.PASS_TURNED else "not_turned"
         self._panel.passage(seq, name, passage.seq)

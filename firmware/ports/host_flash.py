@@ -59,20 +59,24 @@ class FileFlash:
         """Clear bits from `offset` on."""
         self._check(offset, len(data))
         self.programs += 1
+        if len(data) <= _PAGE:
+            self._program_piece(offset, data)
+            return
         new = memoryview(data)
         for start in range(0, len(data), _PAGE):
             self._program_piece(offset + start, new[start : start + _PAGE])
 
     def _program_piece(self, offset: int, new) -> None:
-        old = self._view[: len(new)]
-        self._file.seek(offset)
-        self._file.readinto(old)
-        if old != _ERASED[: len(new)]:
+        file, size = self._file, len(new)
+        old = self._view[:size]
+        file.seek(offset)
+        file.readinto(old)
+        if old != _ERASED[:size]:
             wanted = int.from_bytes(new, "little")
             if wanted & int.from_bytes(old, "little") != wanted:
                 raise Fault(FLASH_WRITE, "program %d" % offset, "a bit would rise")
-        self._file.seek(offset)
-        self._file.write(new)
+        file.seek(offset)
+        file.write(new)
 
     def erase(self, sector: int) -> None:
         """Set a sector to 0xFF."""

@@ -78,6 +78,7 @@ class Journal:
         self._horizon_days = horizon_days
         self._sectors = flash.size // SECTOR
         self._first_seqs = array("I", (0 for _ in range(self._sectors)))
+        self._draft = record.Draft()
         self._slot_buffer = bytearray(record.SIZE)
         self._header_buffer = bytearray(HEADER)
         self._ordinal = 0
@@ -207,15 +208,14 @@ class Journal:
     ) -> int:
         """Make one record durable before anything else is done; its seq.  `today`: when `day` is over."""
         seq = self.next_seq
-        body = record.pack_body((kind, flags, day, seq, time, account, amount, aux))
-        mac = record.next_mac(self._chain, self.head_mac, body)
-        raw = record.seal(body, mac)
+        self._draft.fill(kind, flags, day, seq, time, account, amount, aux)
+        mac = self._draft.seal(self._chain, self.head_mac)
         for attempt in range(_ATTEMPTS):
             if self._slot >= SLOTS:
                 self._next_sector(max(day, today))
             slot = self._slot
             self._slot += 1
-            if self._program(self._offset(self._ordinal, slot), raw, self._slot_buffer):
+            if self._program(self._offset(self._ordinal, slot), self._draft.raw, self._slot_buffer):
                 break
             if attempt == _ATTEMPTS - 1:
                 raise Fault(FLASH_WRITE, "sector %d" % (self._ordinal % self._sectors), "slot %d" % slot)
@@ -230,7 +230,7 @@ class Journal:
         if self._slot + count > SLOTS and self._ordinal + 1 - self._oldest >= self._sectors:
             self._check_expired(self._oldest, day)
 
-    def _program(self, offset: int, data: bytes, buffer: bytearray) -> bool:
+    def _program(self, offset: int, data, buffer: bytearray) -> bool:
         """Whether the bytes stand in flash after programming them; they are read back into the buffer."""
         self._flash.program(offset, data)
         self._flash.read_into(offset, buffer)

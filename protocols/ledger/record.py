@@ -102,6 +102,18 @@ _BODY = Layout(
 )
 
 
+_PATTERN = _BODY.pattern
+_I32 = 0x80000000
+
+
+def fits(kind: int, flags: int, day: int, seq: int, time: int, account: int, amount: int, aux: int) -> bool:
+    """Whether every field has a value that its bytes can hold."""
+    # One bit too many, or a sign, in any of them shows in all of them.
+    return not (
+        (kind | flags) >> 8 or day >> 16 or (seq | time | account | aux) >> 32 or (amount + _I32) >> 32
+    )
+
+
 def pack_body(record: tuple) -> bytes:
     """The 24 bytes of a Record's body, or of a tuple like it; Fault(FIELD_RANGE) names what does not fit."""
     return _BODY.pack(*record)
@@ -126,6 +138,34 @@ def seal(body: bytes, mac: bytes) -> bytes:
     """The 32 bytes that lie in flash: body, tag of its own full MAC, crc32."""
     tagged = body + mac[:TAG]
     return tagged + crc32(tagged).to_bytes(4, "little")
+
+
+class Draft:
+    """A record on its way to flash: one buffer that every record uses again.
+
+    `raw`: the 32 bytes that lie in flash, as pack_body() and seal() make them: on a
+    chip each object between the card and the light counts.
+    """
+
+    def __init__(self) -> None:
+        self.raw = bytearray(SIZE)
+        self._body = memoryview(self.raw)[:BODY]
+
+    def fill(
+        self, kind: int, flags: int, day: int, seq: int, time: int, account: int, amount: int, aux: int
+    ) -> None:
+        """Put the body of a record into `raw`; Fault(FIELD_RANGE) names what does not fit."""
+        if not fits(kind, flags, day, seq, time, account, amount, aux):
+            pack_body((kind, flags, day, seq, time, account, amount, aux))
+        struct.pack_into(_PATTERN, self.raw, 0, kind, flags, day, seq, time, account, amount, aux)
+
+    def seal(self, chain: Hmac, mac: bytes) -> bytes:
+        """Give the body in `raw` its tag and crc behind the chain state `mac`; the state after it."""
+        body = self._body
+        after = chain.mac(mac, body)
+        # struct takes the first four bytes of the state.
+        struct.pack_into("<4sI", self.raw, BODY, after, crc32(after[:TAG], crc32(body)))
+        return after
 
 
 def crc_ok(raw, offset: int = 0) -> bool:

@@ -55,6 +55,8 @@ _ROW = Layout(
         ("class_number", "u8"),
     ),
 )
+_HEADER_SIZE = _HEADER.size
+_ROW_SIZE = _ROW.size
 _SLOTS_MIN = 16
 # Most probes end within three rows, so three are read at a time.
 _WINDOW = 3
@@ -151,24 +153,25 @@ class Table:
         """The Row of the first 8 bytes of a card_ref, or None."""
         slots = self._slots
         slot = _home(reference, slots)
+        pattern, buffer = _ROW.pattern, self._buffer
         probes = 0
         while probes < slots:
             window = min(_WINDOW, slots - slot)
             self._read(slot, window)
             for index in range(window):
-                offset = index * _ROW.size
-                if self._view[offset : offset + REFERENCE] == reference:
-                    return Row(*_ROW.unpack(self._buffer, offset))
-                if not struct.unpack_from("<I", self._buffer, offset + REFERENCE)[0]:
+                found = struct.unpack_from(pattern, buffer, index * _ROW_SIZE)
+                if found[0] == reference:
+                    return Row(found[0], found[1], found[2], found[3], found[4], found[5])
+                if not found[1]:
                     return None
             probes += window
             slot = (slot + window) % slots
         return None
 
     def _read(self, slot: int, count: int) -> None:
-        self._file.seek(_HEADER.size + slot * _ROW.size)
-        wanted = self._view if count == _WINDOW else self._view[: count * _ROW.size]
-        if self._file.readinto(wanted) != len(wanted):
+        self._file.seek(_HEADER_SIZE + slot * _ROW_SIZE)
+        wanted = self._view if count == _WINDOW else self._view[: count * _ROW_SIZE]
+        if self._file.readinto(wanted) != count * _ROW_SIZE:
             raise Fault(TABLE_SHAPE, "slot %d" % slot, "short")
 
 

@@ -31,7 +31,11 @@ def finish(outcome: report.Report, *, as_json: bool) -> None:
     "--cards", type=click.IntRange(100), default=5000, show_default=True, help="Cards in the account table."
 )
 @click.option(
-    "--taps", type=click.IntRange(160), default=400, show_default=True, help="Taps of each way in each round."
+    "--taps",
+    type=click.IntRange(160),
+    default=400,
+    show_default=True,
+    help="Taps of a line in each round; a gate has 20 times as many, the files half.",
 )
 @click.option(
     "--rounds",

@@ -63,19 +63,20 @@ def sha_us() -> float:
 
 
 class Taps:
-    """The taps of the file in their order, in one string: a list of so many texts would fill the heap."""
+    """The taps of the host's file in their order, one in the heap at a time: all of them would fill it."""
 
     def __init__(self, folder: str) -> None:
-        with open(folder + "/taps.txt") as file:
-            self._text = file.read()
-        self._width = self._text.index("\n") + 1
-        self.count = len(self._text) // self._width
+        self._file = open(folder + "/taps.txt", "rb")
+        self._line = self._file.readline()
+        self.count = self._file.seek(0, 2) // len(self._line)
 
     def part(self, first: int, after: int):
         """Yield (credential, UTC seconds) of taps first..after-1."""
+        line = bytearray(len(self._line))
+        self._file.seek(first * len(line))
         for index in range(first, after):
-            start = index * self._width
-            yield self._text[start : start + self._width - 1], _FIRST_UTC + _SECONDS_BETWEEN * index
+            self._file.readinto(line)
+            yield str(line[:-1], "ascii"), _FIRST_UTC + _SECONDS_BETWEEN * index
 
 
 def settle(way) -> None:

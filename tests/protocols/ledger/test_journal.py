@@ -40,6 +40,18 @@ def test_appended_records_read_back():
     assert after == journal.head_mac
 
 
+def test_field_out_of_range_writes_nothing():
+    nor = Nor()
+    journal = opened(nor)
+    sale(journal)
+    before, head = bytes(nor.cells), journal.head_mac
+    for amount, day in ((1 << 31, 20000), (100, 1 << 16)):
+        assert fault_of(lambda a=amount, d=day: sale(journal, a, d)) == errors.FIELD_RANGE
+        assert (bytes(nor.cells), journal.head_mac, journal.next_seq) == (before, head, 2)
+    assert sale(journal) == 2
+    assert opened(nor).next_seq == 3
+
+
 def test_chain_of_a_batch_verifies():
     journal = opened(Nor())
     for amount in range(1, 50):

@@ -27,6 +27,33 @@ def test_records_match_the_vectors():
         assert record.unpack(raw) == item
 
 
+def test_draft_matches_the_vectors():
+    data = vectors()
+    chain = Hmac(bytes.fromhex(data["chain_key"]))
+    mac = bytes.fromhex(data["genesis"])
+    draft = record.Draft()
+    for row in data["records"]:
+        draft.fill(*row["fields"])
+        mac = draft.seal(chain, mac)
+        assert mac == bytes.fromhex(row["mac"])
+        assert draft.raw == bytes.fromhex(row["raw"])
+
+
+def test_fits_says_what_pack_body_says():
+    limits = ((0, 0xFF), (0, 0xFF), (0, 0xFFFF)) + ((0, 0xFFFFFFFF),) * 3
+    limits += ((-0x80000000, 0x7FFFFFFF), (0, 0xFFFFFFFF))
+    for position, (least, most) in enumerate(limits):
+        for value in (least, most, least - 1, most + 1, -most - 2, most << 8):
+            fields = [record.SALE, 1, 20000, 1, 1788220800, 5, 100, 1]
+            fields[position] = value
+            try:
+                record.pack_body(tuple(fields))
+                is_packed = True
+            except errors.Fault:
+                is_packed = False
+            assert record.fits(*fields) == is_packed == (least <= value <= most)
+
+
 def test_damaged_record_is_a_fault():
     row = vectors()["records"][0]
     raw = bytearray(bytes.fromhex(row["raw"]))
