@@ -22,19 +22,22 @@ _CUTS = sys.implementation.name == "micropython"
 
 
 class Layout:
-    """A structure of named fields: u8 u16 u32 u64 i16 i32, or bytesN of exactly N bytes.
+    """A structure of named fields, written `name kind, name kind`.
+
+    Kinds are u8 u16 u32 u64 i16 i32, or bytesN of exactly N bytes.
 
     `pack` raises Fault(FIELD_RANGE) naming the field; `unpack` returns a tuple
     in the order of the fields and raises Fault(WIRE_BODY) when bytes are missing.
     `pattern` is that of struct, for a place that has looked at sizes and ranges itself.
     """
 
-    def __init__(self, name: str, fields: tuple) -> None:
+    def __init__(self, name: str, fields: str) -> None:
         self.name = name
-        self.names = tuple(field[0] for field in fields)
+        self._fields = fields
         self._limits: list[tuple] = []
         pattern = "<"
-        for _field_name, kind in fields:
+        for field in fields.split(", "):
+            kind = field.split(" ")[1]
             if kind.startswith("bytes"):
                 size = int(kind[5:])
                 pattern += "%ds" % size
@@ -44,6 +47,11 @@ class Layout:
                 pattern += _LIMITS[kind][0]
         self.pattern = pattern
         self.size = struct.calcsize(pattern)
+
+    @property
+    def names(self) -> tuple:
+        """The names of the fields, read out of their text each time: a chip keeps the text alone."""
+        return tuple(field.split(" ")[0] for field in self._fields.split(", "))
 
     def pack(self, *values) -> bytes:
         """The bytes of the structure, or Fault(FIELD_RANGE, "layout.field")."""

@@ -23,11 +23,8 @@ from protocols.ledger.record import MEALS_A_DAY
 NAME = "counters"
 NEW = "counters.new"
 _MAGIC = b"KKC1"
-_TRAILER = Layout(
-    "counters trailer",
-    (("magic", "bytes4"), ("device", "u32"), ("epoch", "u32"), ("rows", "u32"), ("crc", "u32")),
-)
-_PAGES_MAX = 512
+_TRAILER = Layout("counters trailer", "magic bytes4, device u32, epoch u32, rows u32, crc u32")
+PAGES_MAX = 512
 _PAGE_ROWS = 8
 # Rows in one read of the whole file, in one of a look-up, and in one turn of a merge.  The four of a look-up
 # lie in one cache of littlefs (128 B when nobody says more), wherever they begin.
@@ -39,8 +36,8 @@ _TURN_ROWS = 32
 class PageIndex:
     """The first 16 bits of the hash that each page begins with."""
 
-    def __init__(self) -> None:
-        self._prefixes = array("H", (0 for _ in range(_PAGES_MAX)))
+    def __init__(self, pages_max: int = PAGES_MAX) -> None:
+        self._prefixes = array("H", (0 for _ in range(pages_max)))
         self.page_rows = _PAGE_ROWS
         self.pages = 0
 
@@ -48,7 +45,7 @@ class PageIndex:
         """Begin anew for a file of at most so many rows."""
         self.pages = 0
         self.page_rows = _PAGE_ROWS
-        while self.page_rows * _PAGES_MAX < rows_max:
+        while self.page_rows * PAGES_MAX < rows_max:
             self.page_rows *= 2
 
     def add(self, row: int, hashed: int) -> None:

@@ -71,7 +71,8 @@ class Controller:
         self.state = DeviceState()
         self.settings = SettingsStore(board.storage)
         self.accounts = Accounts(board.storage)
-        self.counters = CounterStore(board.storage, provision.device, provision.epoch)
+        holds_rights = provision.kind != GATE
+        self.counters = CounterStore(board.storage, provision.device, provision.epoch, holds_rights)
         self.holder = Holder(self.counters, 0)
         self.repeats = Repeats(board.clock)
         self.boot_nonce = bytes(8)

@@ -6,8 +6,8 @@ into a new file in small turns and puts that in place at once.  A boot takes the
 checkpoint and replays the journal from `state.next_seq` on.
 """
 
-from firmware.app.checkpoint import NAME, NEW, Checkpoint, Merge, PageIndex, new_window
-from firmware.app.overlay import Overlay
+from firmware.app.checkpoint import NAME, NEW, PAGES_MAX, Checkpoint, Merge, PageIndex, new_window
+from firmware.app.overlay import CAPACITY, Overlay
 from protocols.errors import STORAGE_MISSING, Fault
 from protocols.ledger.holder import NONE, Counters
 
@@ -16,9 +16,12 @@ CHANGED_MAX = 64
 
 
 class CounterStore:
-    """Keeps the contract of the Holder's store: get() and put()."""
+    """Keeps the contract of the Holder's store: get() and put().
 
-    def __init__(self, storage, device: int, epoch: int) -> None:
+    A device that holds no rights keeps its state here and no counters: it takes no room for them.
+    """
+
+    def __init__(self, storage, device: int, epoch: int, holds_rights: bool = True) -> None:
         self._storage = storage
         self._device = device
         self._epoch = epoch
@@ -26,10 +29,11 @@ class CounterStore:
         self._file: Checkpoint | None = None
         self._rows = 0
         self._window = new_window()
-        self._index = PageIndex()
-        self._next_index = PageIndex()
-        self._changed = Overlay()
-        self._spare = Overlay()
+        pages, rows = (PAGES_MAX, CAPACITY) if holds_rights else (0, 0)
+        self._index = PageIndex(pages)
+        self._next_index = PageIndex(pages)
+        self._changed = Overlay(rows)
+        self._spare = Overlay(rows)
         # What the checkpoint on its way holds, and the state that belongs to it; None when there is none.
         self._frozen: Overlay | None = None
         self._frozen_state = b""

@@ -10,17 +10,7 @@ from protocols.errors import STORAGE_MISSING, Fault
 from protocols.fields import Layout
 from protocols.ledger.holder import Counters
 
-ROW = Layout(
-    "counters",
-    (
-        ("account", "u32"),
-        ("bucket", "u32"),
-        ("granted", "u32"),
-        ("returned", "u32"),
-        ("spent", "u32"),
-        ("voided", "u32"),
-    ),
-)
+ROW = Layout("counters", "account u32, bucket u32, granted u32, returned u32, spent u32, voided u32")
 CAPACITY = 80
 # A power of two, so that a place is a mask of the hash; less than two thirds are ever used.
 _PLACES = 128
@@ -38,10 +28,11 @@ def order_of(account: int, bucket: int) -> tuple:
 
 
 class Overlay:
-    """Rows in the order of their first change, and a hash index of one byte a place."""
+    """Rows in the order of their first change, at most `capacity`, and a hash index of one byte a place."""
 
-    def __init__(self) -> None:
-        self._rows = bytearray(CAPACITY * ROW.size)
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._rows = bytearray(capacity * ROW.size)
         self._view = memoryview(self._rows)
         # Row number plus one; 0 is a free place.
         self._index = bytearray(_PLACES)
@@ -70,7 +61,7 @@ class Overlay:
 
     def has_room(self, account: int, bucket: int) -> bool:
         """Whether put() of the key would fit."""
-        return self.count < CAPACITY or self.has(account, bucket)
+        return self.count < self._capacity or self.has(account, bucket)
 
     def get(self, account: int, bucket: int):
         """The Counters of a key, or None."""
@@ -84,7 +75,7 @@ class Overlay:
         place = self._place(account, bucket)
         number = self._index[place]
         if not number:
-            if self.count >= CAPACITY:
+            if self.count >= self._capacity:
                 raise Fault(STORAGE_MISSING, "counters", "no checkpoint for too long")
             self.count += 1
             number = self._index[place] = self.count

@@ -10,24 +10,10 @@ from protocols.ledger import record
 
 _STATE = Layout(
     "device state",
-    (
-        ("next_seq", "u32"),
-        ("acked", "u32"),
-        ("incarnation", "u32"),
-        ("incarnation_id", "u32"),
-        ("table_version", "u32"),
-        ("settings_version", "u32"),
-        ("last_operation", "u32"),
-        ("open_passage", "u32"),
-        ("locked", "u32"),
-        ("day", "u32"),
-        ("day_count", "u32"),
-        ("day_last", "u32"),
-        ("day_before_set", "u32"),
-        ("command", "u32"),
-        ("day_sure", "u32"),
-        ("books", "bytes12"),
-    ),
+    "next_seq u32, acked u32, incarnation u32, incarnation_id u32, table_version u32, "
+    "settings_version u32, last_operation u32, open_passage u32, locked u32, day u32, "
+    "day_count u32, day_last u32, day_before_set u32, command u32, day_sure u32, "
+    "books bytes12",
 )
 SIZE = _STATE.size
 # A step of so many days is one that a school makes by itself.

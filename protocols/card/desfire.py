@@ -22,7 +22,7 @@ FREE = 0x0E
 NEVER = 0x0F
 
 _VERSION_PART = 7
-_FILE_SETTINGS = Layout("file settings", (("type", "u8"), ("mode", "u8"), ("access", "u16")))
+_FILE_SETTINGS = Layout("file settings", "type u8, mode u8, access u16")
 
 
 class Version:

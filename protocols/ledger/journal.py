@@ -43,16 +43,8 @@ _ERASES = 2
 _BLANK = b"\xff" * record.SIZE
 _HEADER = Layout(
     "sector header",
-    (
-        ("magic", "bytes4"),
-        ("version", "u32"),
-        ("device", "u32"),
-        ("epoch", "u32"),
-        ("ordinal", "u32"),
-        ("first_seq", "u32"),
-        ("chain", "bytes32"),
-        ("erase_count", "u32"),
-    ),
+    "magic bytes4, version u32, device u32, epoch u32, ordinal u32, first_seq u32, "
+    "chain bytes32, erase_count u32",
 )
 _ORDINAL, _FIRST_SEQ, _CHAIN, _ERASE_COUNT = 4, 5, 6, 7
 

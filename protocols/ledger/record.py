@@ -87,19 +87,7 @@ MEALS_A_DAY = 8
 
 Record = namedtuple("Record", ("type", "flags", "day", "seq", "time", "account", "amount", "aux"))
 
-_BODY = Layout(
-    "record",
-    (
-        ("type", "u8"),
-        ("flags", "u8"),
-        ("day", "u16"),
-        ("seq", "u32"),
-        ("time", "u32"),
-        ("account", "u32"),
-        ("amount", "i32"),
-        ("aux", "u32"),
-    ),
-)
+_BODY = Layout("record", "type u8, flags u8, day u16, seq u32, time u32, account u32, amount i32, aux u32")
 
 
 _PATTERN = _BODY.pattern

@@ -72,19 +72,8 @@ Envelope = namedtuple("Envelope", ("head", "body"))
 
 _HEADER = Layout(
     "envelope",
-    (
-        ("version", "u8"),
-        ("direction", "u8"),
-        ("type", "u8"),
-        ("zero", "u8"),
-        ("school", "u32"),
-        ("device", "u32"),
-        ("epoch", "u32"),
-        ("incarnation", "u32"),
-        ("incarnation_id", "u32"),
-        ("counter", "u32"),
-        ("length", "u16"),
-    ),
+    "version u8, direction u8, type u8, zero u8, school u32, device u32, epoch u32, "
+    "incarnation u32, incarnation_id u32, counter u32, length u16",
 )
 BODY_MAX = SIZE_MAX - _HEADER.size - MAC_SIZE
 

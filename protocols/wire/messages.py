@@ -77,56 +77,26 @@ Settings = namedtuple(
 
 _HELLO = Layout(
     "hello",
-    (
-        ("next_seq", "u32"),
-        ("acked", "u32"),
-        ("oldest_seq", "u32"),
-        ("head_mac", "bytes32"),
-        ("boot_nonce", "bytes8"),
-        ("table_version", "u32"),
-        ("settings_version", "u32"),
-        ("heap_free", "u32"),
-        ("locked", "u16"),
-        ("books", "bytes12"),
-    ),
+    "next_seq u32, acked u32, oldest_seq u32, head_mac bytes32, boot_nonce bytes8, "
+    "table_version u32, settings_version u32, heap_free u32, locked u16, books bytes12",
 )
-_RECS = Layout(
-    "recs", (("from_seq", "u32"), ("count", "u8"), ("previous_mac", "bytes32"), ("head_mac", "bytes32"))
-)
-_NEED = Layout("need", (("number", "u32"), ("account", "u32"), ("bucket", "u32"), ("wanted", "i32")))
-_WANT = Layout("want", (("version", "u32"), ("first", "u16"), ("count", "u8")))
-_ACK = Layout("ack", (("next_wanted", "u32"), ("books", "bytes12")))
-_LOCK = Layout("lock", (("reason", "u16"),))
-_RIGHT = Layout("right", (("account", "u32"), ("bucket", "u32"), ("total", "i32")))
-_ANSWER = Layout("answer", (("number", "u32"), ("account", "u32"), ("bucket", "u32"), ("total", "i32")))
-_MANIFEST = Layout(
-    "manifest", (("version", "u32"), ("rows", "u32"), ("size", "u32"), ("chunks", "u16"), ("root", "bytes32"))
-)
-_CHUNK = Layout("chunk", (("version", "u32"), ("index", "u16")))
-_TIME = Layout("time", (("utc", "u32"), ("day", "u16"), ("boot_nonce", "bytes8"), ("flags", "u8")))
-_COMMAND = Layout(
-    "command",
-    (("number", "u32"), ("kind", "u8"), ("argument", "u8"), ("expiry_ms", "u64"), ("boot_nonce", "bytes8")),
-)
+_RECS = Layout("recs", "from_seq u32, count u8, previous_mac bytes32, head_mac bytes32")
+_NEED = Layout("need", "number u32, account u32, bucket u32, wanted i32")
+_WANT = Layout("want", "version u32, first u16, count u8")
+_ACK = Layout("ack", "next_wanted u32, books bytes12")
+_LOCK = Layout("lock", "reason u16")
+_RIGHT = Layout("right", "account u32, bucket u32, total i32")
+_ANSWER = Layout("answer", "number u32, account u32, bucket u32, total i32")
+_MANIFEST = Layout("manifest", "version u32, rows u32, size u32, chunks u16, root bytes32")
+_CHUNK = Layout("chunk", "version u32, index u16")
+_TIME = Layout("time", "utc u32, day u16, boot_nonce bytes8, flags u8")
+_COMMAND = Layout("command", "number u32, kind u8, argument u8, expiry_ms u64, boot_nonce bytes8")
 _SETTINGS = Layout(
     "settings",
-    (
-        ("version", "u32"),
-        ("zone_minutes", "i16"),
-        ("repeat_ms", "u16"),
-        ("verdict_ms", "u16"),
-        ("passage_ms", "u16"),
-        ("flags", "u8"),
-        ("cap", "i32"),
-        ("first_day", "u16"),
-        ("last_day", "u16"),
-        ("count", "u8"),
-    ),
+    "version u32, zone_minutes i16, repeat_ms u16, verdict_ms u16, passage_ms u16, "
+    "flags u8, cap i32, first_day u16, last_day u16, count u8",
 )
-_MENU_ITEM = Layout(
-    "menu item",
-    (("good", "u16"), ("from_minute", "u16"), ("to_minute", "u16"), ("price", "i32"), ("meal", "u8")),
-)
+_MENU_ITEM = Layout("menu item", "good u16, from_minute u16, to_minute u16, price i32, meal u8")
 
 RIGHTS_MAX = (BODY_MAX - 1) // _RIGHT.size
 MENU_MAX = (BODY_MAX - _SETTINGS.size) // _MENU_ITEM.size

@@ -33,28 +33,9 @@ _MEAL_SHIFT = 3
 Row = namedtuple("Row", ("reference", "account", "rights", "benefit_days", "flags", "class_number"))
 
 _HEADER = Layout(
-    "table",
-    (
-        ("magic", "bytes4"),
-        ("version", "u32"),
-        ("slots", "u32"),
-        ("rows", "u32"),
-        ("base_day", "u16"),
-        ("credit_total", "u32"),
-        ("zero", "bytes10"),
-    ),
+    "table", "magic bytes4, version u32, slots u32, rows u32, base_day u16, credit_total u32, zero bytes10"
 )
-_ROW = Layout(
-    "row",
-    (
-        ("reference", "bytes8"),
-        ("account", "u32"),
-        ("rights", "i32"),
-        ("benefit_days", "u16"),
-        ("flags", "u8"),
-        ("class_number", "u8"),
-    ),
-)
+_ROW = Layout("row", "reference bytes8, account u32, rights i32, benefit_days u16, flags u8, class_number u8")
 _HEADER_SIZE = _HEADER.size
 _ROW_SIZE = _ROW.size
 _SLOTS_MIN = 16

@@ -3,10 +3,7 @@
 from protocols import errors
 from protocols.fields import Layout
 
-ALL = Layout(
-    "all",
-    (("a", "u8"), ("b", "u16"), ("c", "u32"), ("d", "u64"), ("e", "i16"), ("f", "i32"), ("g", "bytes3")),
-)
+ALL = Layout("all", "a u8, b u16, c u32, d u64, e i16, f i32, g bytes3")
 LOW = (0, 0, 0, 0, -0x8000, -0x80000000, b"abc")
 HIGH = (0xFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0x7FFF, 0x7FFFFFFF, b"xyz")
 
