@@ -17,6 +17,8 @@ BY_ARCHIVE = "archive", 0
 class Again(Batch):
     """A part of the archive, inside one transaction."""
 
+    is_again = True
+
     def read_again(self, items: list[Item]) -> None:
         """Take what the archive holds: prices and grants first, which are proofs, then what devices sent."""
         for item in items:

@@ -39,7 +39,9 @@ from protocols.wire import envelope, messages, table
 
 
 class Batch:
-    """The work on one batch, inside one transaction."""
+    """The work on one batch, inside one transaction.  `is_again`: it reads the archive after a restore."""
+
+    is_again = False
 
     def __init__(
         self, conn: Connection, fleet: Fleet, needs: Needs, prices: Prices, inbox: Inbox, now: int
@@ -256,7 +258,8 @@ class Batch:
             device.school_id: self._prices.hot(self._conn, device.school_id, device.settings_wanted)
             for device, _raw in news
         }
-        payers = Payers(self._conn, Late(self._conn, self._means.spendable), self._rights.used)
+        late = Late(self._conn, self._means.spendable)
+        payers = Payers(self._conn, late, self._rights.used, is_again=self.is_again)
         undoing = partial(accounting.undoing, self._conn)
         replay = Replay(self._rights, prices, self._earlier, self._voided, self._now, payers, hot, undoing)
         judged: dict[int, Judged] = {school_id: Judged() for school_id in sorted(prices)}

@@ -167,6 +167,12 @@ def use_release(
     return True
 
 
+def is_released(conn: Connection, school_id: int, device_id: int, epoch: int) -> bool:
+    """Whether money was set aside for a lost holder."""
+    statement = "SELECT 1 FROM right_release WHERE school_id = ? AND device_id = ? AND epoch = ? LIMIT 1"
+    return bool(bulk.select(conn, statement, (school_id, device_id, epoch)))
+
+
 def rights(conn: Connection, school_id: int, account_ids: list[int]) -> Sequence[Any]:
     """device_id, epoch, account_id, bucket, granted .. tabled, online, closed of every holder."""
     statement = (

@@ -28,6 +28,8 @@ from scripts.sim.terminal import Terminal
 from scripts.sim.town import Town
 
 _HEAL_EVERY = 5_000
+# A fault that finds nothing to break looks again so many steps later, for as long as it would make a pair.
+_TRY_EVERY = 8
 _LOOK_EVERY_BATCHES = 40
 _HEAL_MAX_MS = 900_000
 _TOLD_STEPS = 3_000
@@ -82,6 +84,7 @@ class Simulation:
         self.steps = 0
         self.struck: Counter[str] = Counter()
         self.pairs: set[tuple[str, str]] = set()
+        self._struck_at: list[tuple[int, str]] = []
         self.violations: list[Violation] = []
         self.suspects = Suspects(self)
         self.backups = Backups(self)
@@ -177,13 +180,18 @@ class Simulation:
         plan = list(self.plan)
         first = self.steps
         place = 0
+        again: list[Strike] = []
         next_heal = first + self.options.heal_every
         end = first + self.options.steps
         rested = 0
         while self.steps < end:
             while place < len(plan) and plan[place].step <= self.steps - first - rested:
-                self._strike(plan, place)
+                if not self._strike(plan[place]):
+                    again.append(plan[place])
                 place += 1
+            if again and self.steps % _TRY_EVERY == 0:
+                now = self.steps - first - rested
+                again = [each for each in again if each.step + PLANNED_WINDOW > now and not self._strike(each)]
             if self.steps >= next_heal:
                 before = self.steps
                 self.heal()
@@ -194,15 +202,16 @@ class Simulation:
             heap.step()
             self.steps += 1
 
-    def _strike(self, plan: list[Strike], place: int) -> None:
-        strike = plan[place]
-        # What finds nothing to break is tried again with other victims, so that a planned pair does strike.
-        if any(fault_by_name(strike.kind).strike(self, Random(strike.salt + again)) for again in range(3)):
-            self.struck[strike.kind] += 1
-            for earlier in reversed(plan[:place]):
-                if strike.step - earlier.step > PLANNED_WINDOW:
-                    break
-                self.pairs.add((earlier.kind, strike.kind))
+    def _strike(self, strike: Strike) -> bool:
+        """Break something now; False when there was nothing to break, which is tried again for a while."""
+        # With other victims first, so that a planned pair does strike.
+        if not any(fault_by_name(strike.kind).strike(self, Random(strike.salt + again)) for again in range(3)):
+            return False
+        self.struck[strike.kind] += 1
+        self._struck_at = [each for each in self._struck_at if self.steps - each[0] <= PLANNED_WINDOW]
+        self.pairs |= {(kind, strike.kind) for _step, kind in self._struck_at}
+        self._struck_at.append((self.steps, strike.kind))
+        return True
 
     def complain(self, invariant: str, text: str) -> None:
         """Something that must not be was seen."""
