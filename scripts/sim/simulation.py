@@ -28,7 +28,7 @@ from scripts.sim.terminal import Terminal
 from scripts.sim.town import Town
 
 _HEAL_EVERY = 5_000
-# A fault that finds nothing to break looks again so many steps later, for as long as it would make a pair.
+# A fault that finds nothing to break looks again so many steps later, while it would still make a pair.
 _TRY_EVERY = 8
 _LOOK_EVERY_BATCHES = 40
 _HEAL_MAX_MS = 900_000
@@ -191,7 +191,9 @@ class Simulation:
                 place += 1
             if again and self.steps % _TRY_EVERY == 0:
                 now = self.steps - first - rested
-                again = [each for each in again if each.step + PLANNED_WINDOW > now and not self._strike(each)]
+                again = [
+                    each for each in again if each.step + PLANNED_WINDOW > now and not self._strike(each)
+                ]
             if self.steps >= next_heal:
                 before = self.steps
                 self.heal()
@@ -205,7 +207,9 @@ class Simulation:
     def _strike(self, strike: Strike) -> bool:
         """Break something now; False when there was nothing to break, which is tried again for a while."""
         # With other victims first, so that a planned pair does strike.
-        if not any(fault_by_name(strike.kind).strike(self, Random(strike.salt + again)) for again in range(3)):
+        if not any(
+            fault_by_name(strike.kind).strike(self, Random(strike.salt + again)) for again in range(3)
+        ):
             return False
         self.struck[strike.kind] += 1
         self._struck_at = [each for each in self._struck_at if self.steps - each[0] <= PLANNED_WINDOW]
