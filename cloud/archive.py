@@ -2,7 +2,8 @@
 
 Promises: append() returns after the bytes are on the disk (fsync); what was
 returned for is read back byte for byte, whatever tore the file behind it; files
-are by UTC day and only ever grow.  Records may stand here twice, after a crash
+are by UTC day, are read in the order in which they were written, whatever the
+clock did, and only ever grow.  Records may stand here twice, after a crash
 between archive and commit: readers know them by (device, epoch, seq).  Batches of
 several processes stand whole behind each other: each is one write at the end.
 Leaves the replay of a lost database to recovery.
@@ -130,7 +131,10 @@ class Archive:
         self._threads = ThreadPoolExecutor(1, "archive")
 
     def append(self, items: Iterable[Item], now: int) -> None:
-        """Write frames into the file of the day of `now` (UTC seconds) and wait for the disk."""
+        """Write frames into the file of the day of `now` (UTC seconds) and wait for the disk.
+
+        Never into an older file than the newest: where the clock once ran ahead, that day's file goes on.
+        """
         frames = b"".join(_frame(item) for item in items)
         if not frames:
             return
@@ -169,9 +173,10 @@ class Archive:
             yield from read_file(path)
 
     def _open(self, now: int) -> int:
-        path = self._folder / time.strftime("%Y-%m-%d.kka", time.gmtime(now))
-        if path != self._path:
+        name = time.strftime("%Y-%m-%d.kka", time.gmtime(now))
+        if self._path is None or name > self._path.name:
             self.close()
+            path = self._folder / max([name, *(each.name for each in self._folder.glob("*.kka"))])
             is_new = not path.exists()
             self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             self._path = path

@@ -33,6 +33,17 @@ def test_each_day_has_its_file(tmp_path) -> None:
     assert stat.S_IMODE((tmp_path / "1970-01-01.kka").stat().st_mode) == 0o600
 
 
+def test_clock_that_ran_ahead_changes_no_order(tmp_path) -> None:
+    kept = Archive(tmp_path)
+    kept.append([FIRST], 10)
+    kept.append([SECOND], 20 * DAY)
+    kept.append([THIRD], 11)
+    assert list(kept.read()) == [FIRST, SECOND, THIRD]
+    kept.close()
+    Archive(tmp_path).append([FIRST], 12)
+    assert list(Archive(tmp_path).read()) == [FIRST, SECOND, THIRD, FIRST]
+
+
 def test_torn_frame_hides_no_later_one(tmp_path) -> None:
     Archive(tmp_path).append([FIRST, SECOND], 10)
     path = tmp_path / "1970-01-01.kka"

@@ -386,26 +386,3 @@ def test_versions_of_the_lost_time_are_not_given_out_again(world: World) -> None
     world.ingest.recover(world.school, "a person said so")
     with db.begin(world.engine) as conn:
         assert devices.publish_tables(conn, world.vault, world.school, NOON) > lost
-
-
-def test_journal_that_was_read_is_paid_again_before_the_bank_is_back(world: World) -> None:
-    account = world.of_line(world.line)[0]
-    kept = backup(world)
-    with db.begin(world.engine) as conn:
-        accounting.top_up(conn, world.school, account, 100_000, "after the backup", NOON)
-    for _ in range(3):
-        with db.begin(world.engine) as conn:
-            devices.publish_tables(conn, world.vault, world.school, NOON)
-        world.handle(world.line.hello())
-        for _ in range(5):
-            world.line.sell(account)
-        world.handle(*world.line.all_recs())
-    # More than the purse held at the backup.
-    paid = world.balances(CATERER)
-    assert paid == [15 * PRICE]
-    with db.begin(world.engine) as conn:
-        devices.new_epoch(conn, world.vault, world.school, "line-1", NOON, journal_read=True)
-    set_back(world, kept)
-    world.ingest.recover(world.school, "a person said so")
-    assert world.balances(CATERER) == paid
-    assert world.balance(account) == 100_000 - 15 * PRICE
