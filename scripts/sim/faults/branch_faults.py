@@ -125,6 +125,17 @@ def device_replaced_with_dump(sim: Simulation, chance: Random) -> bool:
     return True
 
 
+@fault("the board of an epoch that is over is in use again")
+def older_board_sells(sim: Simulation, chance: Random) -> bool:
+    """It was taken for broken and another came; then somebody plugs it in, and it sells until it is told."""
+    terminal = victim(sim, chance, is_till=True)
+    if terminal is None:
+        return False
+    sim.suspects.suspect(terminal, LOST)
+    sim.suspects.replace(terminal)
+    return True
+
+
 def _end_of_dump(sim: Simulation, terminal: Any) -> None:
     if not terminal.is_gone:
         sim.suspects.retire(terminal)

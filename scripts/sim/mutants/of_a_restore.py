@@ -52,12 +52,7 @@ def higher_incarnation_ignored(patches: Patches) -> None:
     patches.replace(inbox, "is_newer", lambda message: False)
 
 
-@mutant(
-    "a message of an older epoch is taken",
-    "device_replaced_with_dump",
-    "link_drop",
-    missing="an old board at the engineer's desk has no cards: one that sells on is to be written",
-)
+@mutant("a message of an older epoch is taken", "older_board_sells", "link_drop")
 def older_epoch_accepted(patches: Patches) -> None:
     """A board of an epoch that is over is answered as one that works."""
     patches.replace(Device, "is_open", property(lambda self: True))
@@ -69,11 +64,7 @@ def old_incarnation_accepted(patches: Patches) -> None:
     patches.replace(Sync, "_check_incarnation", lambda self, head: None)
 
 
-@mutant(
-    "a device lost in recovery sets aside what is known, not CAP",
-    "lost_in_recovery",
-    missing="the lost till held nearly always as much of the purse before the backup as it sold after it",
-)
+@mutant("a device lost in recovery sets aside what is known, not CAP", "lost_in_recovery")
 def lost_in_recovery_releases_what_is_known(patches: Patches) -> None:
     """Though more was granted than a restored database knows."""
 

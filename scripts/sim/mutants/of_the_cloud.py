@@ -165,7 +165,7 @@ def sale_without_rights_posted(patches: Patches) -> None:
     def make(original: Any) -> Any:
         def replayed(counters: Counters, item: record.Record, *others: Any) -> Any:
             if item.type == record.SALE and item.amount > 0:
-                return OK, counters
+                return OK, counters._replace(spent=counters.spent + record.units_of(item))
             return original(counters, item, *others)
 
         return replayed
