@@ -93,8 +93,14 @@ def expire(conn: Connection, rows: bulk.Rows) -> None:
 
 
 def closed_by(conn: Connection, school_id: int, day: int) -> set[tuple[int, int]]:
-    """(device_id, epoch) of every journal that has a CLOSE_DAY of this day."""
-    statement = "SELECT device_id, epoch FROM record WHERE school_id = ? AND day = ? AND type = 11"
+    """(device_id, epoch) of every journal that closed this day, and that no person took back to it since."""
+    # 2 is CLOCK_CONFIRMED: the journal went back to this day or before it, and may still sell there.
+    statement = (
+        "SELECT c.device_id, c.epoch FROM record c WHERE c.school_id = ? AND c.day = ? AND c.type = 11"
+        " AND NOT EXISTS (SELECT 1 FROM record b WHERE b.school_id = c.school_id"
+        "  AND b.device_id = c.device_id AND b.epoch = c.epoch AND b.seq > c.seq AND b.type = 10"
+        "  AND b.flags = 2 AND b.day <= c.day)"
+    )
     return {(row[0], row[1]) for row in bulk.select(conn, statement, (school_id, day))}
 
 
