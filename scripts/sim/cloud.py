@@ -234,6 +234,7 @@ class Cloud(Office):
         published = self.ingest.handle(incoming)
         self.archive.crash_at = ""
         self.batches += 1
+        self.note_refunds()
         self.watch_batch()
         if self.crash_at == "after_commit":
             raise Crash
@@ -284,6 +285,7 @@ class Cloud(Office):
         if not self.down:
             return
         self.down = False
+        self.refunds_seen = 0
         self.ingest = self._process()
         try:
             self.ingest.start({} if self.retained is None else {self.school: self.retained})

@@ -14,6 +14,7 @@ from cloud import db
 from cloud.accounting import service as accounting
 from protocols.ledger import record
 from protocols.ledger.holder import Counters, rights
+from scripts.sim import meal_invariants
 
 if TYPE_CHECKING:
     from scripts.sim.simulation import Simulation
@@ -58,29 +59,35 @@ def healed(sim: Simulation) -> Iterator[Finding]:
     yield from books_add_up(sim)
     yield from balances_are_true(sim)
     yield from acknowledged_is_kept(sim)
+    yield from meal_invariants.funds_pay_once(sim)
+    yield from meal_invariants.debts_are_repaid(sim)
     if sim.cloud.in_recovery:
         yield "I6", "the school is still in recovery"
 
 
 def free_is_never_negative(sim: Simulation) -> Iterator[Finding]:
-    """I2: no purse has promised more than it holds."""
-    slack = sim.town.slack
+    """I2: no purse and no credit has promised more than it holds."""
+    yield from _free_of(sim, record.MONEY, "purse", sim.town.slack)
+    yield from _free_of(sim, record.MEAL_CREDIT, "credit", sim.town.credit_slack)
+
+
+def _free_of(sim: Simulation, bucket: int, code: str, slack: int) -> Iterator[Finding]:
     statement = (
         "SELECT r.account_id, sum(max(r.granted, r.journaled) - r.returned - r.spent + r.voided),"
         " coalesce(b.amount_minor, 0) FROM spending_right r"
         " JOIN device_epoch e ON e.device_id = r.device_id AND e.epoch = r.epoch"
-        " LEFT JOIN ledger_account a ON a.code = printf('purse:%08x', r.account_id)"
+        " LEFT JOIN ledger_account a ON a.code = ? || printf(':%08x', r.account_id)"
         " LEFT JOIN balance b ON b.ledger_account_id = a.ledger_account_id"
-        " WHERE r.bucket = 0 AND e.status IN (?, ?, ?) GROUP BY r.account_id"
+        " WHERE r.bucket = ? AND e.status IN (?, ?, ?) GROUP BY r.account_id"
     )
     if sim.cloud.in_recovery or sim.cloud.bank_is_late or sim.backups.archive_was_lost:
         return
     # A release that a restore forgot is reserved again, though its money may have been granted since.
     lost = "open" if sim.backups.restores else "lost"
     held_back = "open" if sim.backups.restores else "quarantined"
-    for account, out, balance in sim.cloud.select(statement, ("open", lost, held_back)):
+    for account, out, balance in sim.cloud.select(statement, (code, bucket, "open", lost, held_back)):
         if balance + slack - out < -sim.excused.get(account, 0):
-            yield "I2", f"account {account:08x}: balance {balance}, out {out}"
+            yield "I2", f"{code} {account:08x}: balance {balance}, out {out}"
 
 
 def promises_are_covered(sim: Simulation) -> Iterator[Finding]:
@@ -106,7 +113,9 @@ def promises_are_covered(sim: Simulation) -> Iterator[Finding]:
     town = sim.town
     for account, minor in promised.items():
         true = town.balance(account)
-        if minor > max(0, true) + town.slack + town.exposure[account]:
+        # What is owed for meals is repaid out of what is free only: till then it is beside the purse.
+        owed = min(town.credit_slack, max(0, town.owed[account]))
+        if minor > max(0, true + owed) + town.slack + town.exposure[account]:
             yield "I2", f"account {account:08x}: {minor} may be spent at tills, {true} is there in truth"
 
 
@@ -240,7 +249,11 @@ def _counters_are_true(sim: Simulation, terminal: Any) -> Iterator[Finding]:
         (row[0], row[1]): Counters(*row[2:])
         for row in sim.cloud.select(statement, (provision.device, provision.epoch))
     }
+    controller = terminal.controller
+    today = max(controller.journal.last_day, controller.state.day)
     for (account, bucket), true in sim.town.rights_of(terminal.serial).items():
+        if record.MEALS_A_DAY <= bucket < record.benefit_bucket(today, 0):
+            continue  # of a day that is over: forgotten by the device, expired in the books
         own = rights(terminal.controller.counters.get(account, bucket))
         if own != true:
             yield "I5", f"{terminal.name} counts {own} of {account:08x}, its journal says {true}"
@@ -276,6 +289,7 @@ def balances_are_true(sim: Simulation) -> Iterator[Finding]:
     released = dict(sim.cloud.select(statement))
     with db.reading(sim.cloud.engine) as conn:
         purses = accounting.balances_of_kind(conn, sim.cloud.school, accounting.PURSES)
+        credits = accounting.balances_of_kind(conn, sim.cloud.school, accounting.CREDITS)
         others = accounting.balances_of_kind(conn, sim.cloud.school, "suspense:")
     unpaid = sim.suspects.unpaid_minor()
     # The cloud may have made a stolen till the home of a class: what it sold under rights that it was given.
@@ -285,11 +299,16 @@ def balances_are_true(sim: Simulation) -> Iterator[Finding]:
         " AND spent - voided BETWEEN 1 AND granted GROUP BY account_id"
     )
     stolen = dict(sim.cloud.select(statement))
+    second = dict(sim.cloud.select(meal_invariants.SECOND_MEALS))
+    forgotten: defaultdict[int, int] = defaultdict(int)
+    for key, amount in meal_invariants.forgotten_refunds(sim).items():
+        forgotten[key[0]] += amount
     for pupil in sim.town.pupils:
         account = pupil.account
-        have = purses.get(accounting.purse(account), 0)
+        have = purses.get(accounting.purse(account), 0) + credits.get(accounting.credit(account), 0)
         true = sim.town.balance(account) + unpaid.get(account, 0)
-        true -= released.get(account, 0) + stolen.get(account, 0)
+        true -= released.get(account, 0) + stolen.get(account, 0) + second.get(account, 0)
+        true -= forgotten[account]
         if have != true:
             unexplained += abs(have - true)
             yield "I7", f"account {account:08x}: the cloud says {have}, in truth {true}"

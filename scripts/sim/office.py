@@ -49,6 +49,8 @@ class Office:
     _town: Town
     _chance: Random
     _menus: list[list[meals.Item]]
+    refunds_seen = 0
+    """The last entry that note_refunds() has seen; 0 again after a restore."""
     bank_read = 0
     """Lines of the bank's account that the database has seen in its files, from the first without a gap."""
     menus_read = 0
@@ -103,6 +105,38 @@ class Office:
                 offline_at_once=bool(chance.randrange(2)),
                 verdict_ms=chance.choice((250, 400, 400, 400, 1_000)),
             )  # fmt: skip
+
+    def entitle(self) -> None:
+        """A school with or without meal credit, and pupils whose lunch or breakfast the city pays."""
+        chance, town = self._chance, self._town
+        town.credit_slack = min(town.cap, chance.choice((0, 16_000, 32_000)))
+        if chance.randrange(4):
+            town.entitled = {
+                (pupil.account, meal) for pupil in town.pupils for meal in (1, 2) if not chance.randrange(4)
+            }
+        rows = [
+            (self.school, account, meal, 0, 0xFFFF, "city", "all", "", 0)
+            for account, meal in sorted(town.entitled)
+        ]
+        with db.begin(self.engine) as conn:
+            devices.set_settings(conn, self.school, self.heap.wall_s, credit_minor=town.credit_slack)
+            bulk.insert_rows(conn, db.entitlement, rows)
+
+    def note_refunds(self) -> None:
+        """Tell the town what the fund has given back since the last time."""
+        if not self._town.entitled:
+            return
+        statement = (
+            "SELECT e.entry_id, e.external_key, p.amount_minor FROM entry e JOIN posting p"
+            " ON p.school_id = e.school_id AND p.entry_id = e.entry_id JOIN ledger_account a"
+            " ON a.school_id = p.school_id AND a.ledger_account_id = p.ledger_account_id"
+            " WHERE e.school_id = ? AND e.entry_id > ? AND e.kind = 'rerate'"
+            " AND (a.code LIKE 'purse:%' OR a.code LIKE 'credit:%') ORDER BY e.entry_id"
+        )
+        for entry_id, key, amount in self.select(statement, (self.school, self.refunds_seen)):
+            self.refunds_seen = entry_id
+            _word, account, day, meal = key.split(":")
+            self._town.refund(int(account, 16), int(day), int(meal), amount)
 
     def change_prices(self) -> None:
         """A new menu: the same meals, some dearer or cheaper."""
@@ -202,6 +236,7 @@ class Office:
             return
         with db.begin(self.engine) as conn:
             devices.publish_tables(conn, self.vault, self.school, self.heap.wall_s)
+        self.note_refunds()
         self.work_soon()
 
     def top_up(self, line: Deposit) -> None:

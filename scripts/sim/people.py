@@ -143,7 +143,9 @@ class People:
         home = self._of_till.get(terminal.device, town.pupils)
         for _ in range(6):
             pupil = chance.choice(home if chance.randrange(4) else town.pupils)
-            is_poor = town.balance(pupil.account) < _POOR_MINOR and chance.randrange(8)
+            is_poor = town.balance(pupil.account) < _POOR_MINOR and chance.randrange(
+                3 if town.credit_slack else 8
+            )
             tapped = self._tapped.get((terminal.serial, pupil.account), -_REPEATED_MS)
             if not is_poor and self._sim.heap.run_ms - tapped >= _REPEATED_MS:
                 break

@@ -107,6 +107,7 @@ class Simulation:
             kind = "gate" if number < gates else "canteen"
             self.add_terminal(f"{kind}-{number + 1}", kind)
         self.cloud.choose_settings()
+        self.cloud.entitle()
         for pupil in self.town.pupils[::7]:
             second = f"a:04{self.people.number():012X}"
             self.cloud.give_second_card(pupil.account, second)

@@ -212,11 +212,13 @@ class Suspects:
                 self._sim.town.exposure[item.account] += item.amount
 
     def _paid(self, terminal: Terminal) -> set[bytes]:
-        """Records of this epoch whose money came from, or went back to, their purse."""
+        """Records of this epoch whose money came from, or went back to, their purse, credit or benefit."""
         statement = (
             "SELECT r.raw FROM record r JOIN entry e ON e.device_id = r.device_id AND e.epoch = r.epoch"
             " AND e.seq = r.seq JOIN posting p ON p.entry_id = e.entry_id JOIN ledger_account a"
-            " ON a.ledger_account_id = p.ledger_account_id AND a.code = printf('purse:%08x', r.account_id)"
+            " ON a.ledger_account_id = p.ledger_account_id AND (a.code = printf('purse:%08x', r.account_id)"
+            " OR a.code = printf('credit:%08x', r.account_id)"
+            " OR a.code LIKE printf('benefit:%08x:', r.account_id) || '%')"
             " WHERE r.device_id = ? AND r.epoch = ?"
         )
         return self._raws(terminal, statement)
@@ -235,7 +237,8 @@ class Suspects:
         total: defaultdict[int, int] = defaultdict(int)
         for _name, raw in self.destroyed + self.suspended:
             item = record.unpack(raw)
-            total[item.account] += item.amount if item.type == record.SALE else -item.amount
+            if item.flags & record.SALE_SOURCE != record.FROM_BENEFIT:
+                total[item.account] += item.amount if item.type == record.SALE else -item.amount
         return total
 
     def unpriced_minor(self) -> int:

@@ -57,6 +57,13 @@ class Town:
         self.exposure: defaultdict[int, int] = defaultdict(int)
         """How far a lost, cloned or rolled-back holder may have driven an account into debt."""
         self.slack = 0
+        self.credit_slack = 0
+        """What each pupil may owe for hot meals."""
+        self.entitled: set[tuple[int, int]] = set()
+        """(account, hot meal) that the city pays on every day."""
+        self.refunded: dict[tuple[int, int, int], int] = {}
+        """(account, day, hot meal) to what the fund gave back for a meal that was truly eaten."""
+        self.refunds: defaultdict[int, int] = defaultdict(int)
         self.sales = 0
         self.sales_minor = 0
         self.voids = 0
@@ -77,7 +84,14 @@ class Town:
 
     def balance(self, account: int) -> int:
         """What an account truly has, minor units; negative is debt."""
-        return self.deposited[account] - self.paid_out[account] - self.spent[account]
+        paid = self.paid_out[account] + self.spent[account] + self.owed[account]
+        return self.deposited[account] + self.refunds[account] - paid
+
+    def refund(self, account: int, day: int, meal: int, amount_minor: int) -> None:
+        """The fund gives the price of a meal back; a restored cloud says so again."""
+        if (account, day, meal) not in self.refunded:
+            self.refunded[account, day, meal] = amount_minor
+            self.refunds[account] += amount_minor
 
     # What devices truly did
 
@@ -111,13 +125,12 @@ class Town:
             self.sales_minor += item.amount
         else:
             self.voids += 1
-        if bucket == record.MONEY:
-            self.spent[item.account] += sign * item.amount
-            debt = -self.balance(item.account)
-            if debt > self.slack + self.exposure[item.account]:
-                self._complain("I1", f"account {item.account:08x} truly owes {debt}")
-        elif bucket == record.MEAL_CREDIT:
-            self.owed[item.account] += sign * item.amount
+        if bucket not in (record.MONEY, record.MEAL_CREDIT):
+            return
+        (self.spent if bucket == record.MONEY else self.owed)[item.account] += sign * item.amount
+        debt = -self.balance(item.account)
+        if debt > self.slack + self.credit_slack + self.exposure[item.account]:
+            self._complain("I1", f"account {item.account:08x} truly owes {debt}")
 
     def _move(self, key: HolderKey, step: int) -> None:
         now = self._rights[key] = self._rights[key] + step
@@ -163,4 +176,4 @@ class Town:
     def expose(self, minor: int) -> None:
         """A holder exists twice, or went back in time: each account may be overdrawn by so much more (I1)."""
         for pupil in self.pupils:
-            self.exposure[pupil.account] += minor
+            self.exposure[pupil.account] += minor + self.credit_slack

@@ -6,7 +6,6 @@ from scripts.sim.mutants import Mutant, Patches, add_mutant
 
 MISSING = (
     ("payout_ignores_escrow", "a payout ignores what tills hold", "the product has no payout yet"),
-    ("benefit_charged_twice", "the fund pays for two breakfasts of a day", "the product has no benefits yet"),
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from cloud.accounting import service as accounting
+from cloud.benefits import settle
 from cloud.ingest import batch, chain, replay, store
 from cloud.ingest.outgoing import Post
 from protocols.errors import OK
@@ -188,3 +189,17 @@ def unknown_grants_ignored(patches: Patches) -> None:
         return follow
 
     patches.wrap(replay.Replay, "_right", make)
+
+
+@mutant("the fund pays for two breakfasts of a day", "card_between_tills", "partition_device")
+def benefit_charged_twice(patches: Patches) -> None:
+    """In the evening nobody looks whether the benefit was used, or is out at another till."""
+
+    def make(original: Any) -> Any:
+        def expire(*given: Any) -> set[tuple[int, int]]:
+            original(*given)
+            return set()
+
+        return expire
+
+    patches.wrap(settle, "_expire", make)
