@@ -286,7 +286,12 @@ class Terminal:
     # Commands, forgeries (I12)
 
     def is_void(self, payload: bytes) -> bool:
-        """Whether this authentic COMMAND may not be obeyed, by what truly happened to this board."""
+        """Whether this authentic COMMAND may change nothing, by what truly happened to this board.
+
+        One of a newer incarnation tells of that, whatever it asks for.
+        """
+        if envelope.peek(payload, envelope.TO_DEVICE).incarnation > self.controller.state.incarnation:
+            return False
         command = messages.unpack_command(payload[30 : -envelope.MAC_SIZE])
         items = (record.unpack(raw) for raw in self.journal if raw[0] == record.NOTE)
         taken = max((item.aux for item in items if item.flags == record.NOTE_COMMAND), default=0)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from scripts.sim.mutants import Mutant, Patches, add_mutant
 
-MISSING = (
-    ("payout_ignores_escrow", "a payout ignores what tills hold", "the product has no payout yet"),
-)
+MISSING = (("payout_ignores_escrow", "a payout ignores what tills hold", "the product has no payout yet"),)
 
 
 def _nothing(_patches: Patches) -> None:
