@@ -96,7 +96,9 @@ def test_command_writes_json_and_page(tmp_path):
 
 def test_interrupted_run_leaves_its_summary(tmp_path):
     path = tmp_path / "run.json"
+    # Without faults: what is looked at is how it ends, and nothing else may end it.
     line = [sys.executable, "-m", "scripts.klasskart", "sim", "--sales", "1000000", "--steps", "600"]
+    line += ["--faults", "none", "--seed", "1"]
     started = subprocess.Popen(
         [*line, "--summary", str(path)], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
         start_new_session=True,
