@@ -179,8 +179,14 @@ def state(uid: bytes, masters: Masters, random_bytes):
     held = yield from desfire.key_version(Open(), DESK)
     if not held:
         return "begun", ""
+    found = yield from issued_or_foreign(identify(uid, GATE, masters.of, random_bytes))
+    return found
+
+
+def issued_or_foreign(identifying):
+    """A talk: (`issued`, credential) where the talk `identifying` proves the card, else (`foreign`, "")."""
     try:
-        made = yield from identify(uid, GATE, masters.of, random_bytes)
+        made = yield from identifying
     except Fault as fault:
         if fault.code != CARD_NOT_GENUINE:
             raise

@@ -76,13 +76,8 @@ def state(uid: bytes, masters: Masters, random_bytes):
             one = yield from key_version(Open(), number)
             versions += one
         return ("begun" if versions else "new"), ""
-    try:
-        made = yield from identify(uid, GATE, masters.of, random_bytes)
-    except Fault as fault:
-        if fault.code != CARD_NOT_GENUINE:
-            raise
-        return "foreign", ""
-    return "issued", made
+    found = yield from application.issued_or_foreign(identify(uid, GATE, masters.of, random_bytes))
+    return found
 
 
 def issue(uid: bytes, masters: Masters, random_bytes):
