@@ -22,16 +22,16 @@ _IDLE_MS = 1000
 class _Waiting:
     """A tap whose verdict is not out yet.
 
-    `refusal`: what is already certain, or OK; `day`: of the school; `asked`: the
-    bucket that the parent was asked for last, or None.
+    `refusal`: what is already certain, or OK; `day`: of the school, for which rights
+    were taken over; `asked`: the bucket that the parent was asked for last, or None.
     """
 
-    def __init__(self, tap, who, item, refusal: int, day: int, started: int) -> None:
+    def __init__(self, tap, who, item, refusal: int, started: int) -> None:
         self.tap = tap
         self.who = who
         self.item = item
         self.refusal = refusal
-        self.day = day
+        self.day = 0
         self.asked: int | None = None
         self.started = started
 
@@ -82,7 +82,7 @@ class Canteen:
         refusal = who.refusal
         if refusal == OK and item is None:
             refusal = NOTHING_ON_SALE
-        waiting = _Waiting(tap, who, item, refusal, controller.day(tap.time), controller.clock.uptime())
+        waiting = _Waiting(tap, who, item, refusal, controller.clock.uptime())
         if refusal == OK:
             self._absorb(waiting)
         if self._may_wait() and (self._is_fixed() or self._lacks_money(waiting)):
@@ -93,12 +93,17 @@ class Canteen:
     def _absorb(self, waiting) -> None:
         """Rights that the parent placed with the table become a GRANT when a tap first needs them."""
         controller, who, meal = self._controller, waiting.who, waiting.item.meal
+        day = waiting.day = self._day(waiting)
         if who.row.rights > 0:
             controller.grant(who.account, record.MONEY, who.row.rights)
-        if controller.accounts.has_benefit(who.row, waiting.day, meal):
-            controller.grant(who.account, record.benefit_bucket(waiting.day, meal), 1)
+        if controller.accounts.has_benefit(who.row, day, meal):
+            controller.grant(who.account, record.benefit_bucket(day, meal), 1)
         if meal and who.row.flags & CREDIT and self._lacks_money(waiting):
             controller.grant(who.account, record.MEAL_CREDIT, controller.accounts.credit_total)
+
+    def _day(self, waiting) -> int:
+        """The day that a SALE for this tap has if it is written now: TIME may come while a card waits."""
+        return self._controller.day(waiting.tap.time)
 
     def _is_fixed(self) -> bool:
         return bool(self._controller.settings.current.flags & FIXED_MOMENT)
@@ -113,7 +118,7 @@ class Canteen:
         Those of money where nothing suffices.
         """
         holder, account, item = self._controller.holder, waiting.who.account, waiting.item
-        if item.meal and holder.rights(account, record.benefit_bucket(waiting.day, item.meal)) > 0:
+        if item.meal and holder.rights(account, record.benefit_bucket(self._day(waiting), item.meal)) > 0:
             return record.SALE_SINGLE | record.FROM_BENEFIT | item.meal << record.SALE_MEAL_SHIFT
         is_short = holder.may_spend(account, record.MONEY, item.price) == RIGHTS_SHORT
         if item.meal and is_short and holder.may_spend(account, record.MEAL_CREDIT, item.price) == OK:
@@ -180,6 +185,9 @@ class Canteen:
         self._controller.need = None
 
     def _decide(self, waiting) -> None:
+        if waiting.refusal == OK and waiting.day != self._day(waiting):
+            # Its day was closed meanwhile: what counts is the benefit of the day that is open.
+            self._absorb(waiting)
         refusal = self._judge(waiting)
         if refusal == OK:
             self._sell(waiting)

@@ -3,7 +3,7 @@
 from firmware.hal.board import CANTEEN
 from protocols.errors import OK, RIGHTS_SHORT
 from protocols.ledger import record
-from protocols.wire import envelope, messages
+from protocols.wire import envelope, messages, table
 from protocols.wire.messages import FIXED_MOMENT, OFFLINE_AT_ONCE
 from protocols.wire.table import CREDIT, meal_flag
 from tests.firmware.parts import MORNING
@@ -67,6 +67,54 @@ def test_benefit_is_for_its_day_and_meal_only():
     assert rig.tap(ANNA, "-")[0] == "ask"
     bun = line(menu=((7, 0, 1439, PRICE, 1),))
     assert bun.tap(ANNA, "-")[0] == "ask"
+
+
+def tell_time(rig, utc):
+    told = messages.Time(utc, (utc + 3 * 3600) // 86400, rig.controller.boot_nonce, 0)
+    rig.parent.send(envelope.TIME, messages.pack_time(told))
+
+
+def waits_while_time_comes(card, days, after_days):
+    """A line of a board that has just started: a card waits, and TIME says that it is days later."""
+    rig = line(anna=PRICE, flags=FIXED_MOMENT, days=days)
+    rig.tap(BORIS, "-")
+    rig.run(500)
+    rig.clock.known = False
+    rig.reboot()
+    rig.parent.connect()
+    assert rig.tap(card, "-") is None
+    tell_time(rig, MORNING + after_days * 24 * 3600)
+    rig.run(500)
+    return rig
+
+
+def test_card_that_waits_over_a_new_day_eats_on_that_day():
+    # The benefit of the day that was closed meanwhile is not sold under another day.
+    rig = waits_while_time_comes(ANNA, 3, 5)
+    assert rig.panel.verdicts[-1][:2] == ("served", OK)
+    sale = rig.of_type(record.SALE)[-1]
+    assert (sale.day, record.bucket_of(sale)) == (DAY + 5, record.MONEY)
+    # A benefit of the new day is there at once.
+    rig = waits_while_time_comes(ANNA, 3, 1)
+    sale = rig.of_type(record.SALE)[-1]
+    assert (sale.day, record.bucket_of(sale)) == (DAY + 1, today(DAY + 1))
+    assert rig.controller.holder.rights(11, today(DAY + 1)) == 0
+    assert rig.controller.holder.rights(11, today()) == 1
+
+
+def test_card_that_waits_over_a_new_day_may_still_owe():
+    rig = line(flags=FIXED_MOMENT)
+    rig.storage.files["accounts"] = table.build(
+        (row(ANNA, 11, flags=meal_flag(LUNCH) | CREDIT, benefit_days=1),), 2, DAY, PRICE
+    )
+    rig.clock.known = False
+    rig.reboot()
+    rig.parent.connect()
+    rig.tap(ANNA, "-")
+    tell_time(rig, MORNING + 24 * 3600)
+    rig.run(500)
+    assert rig.panel.verdicts[-1][:2] == ("served", OK)
+    assert moved(rig)[-1] == (record.SALE, 11, record.MEAL_CREDIT, PRICE)
 
 
 def test_short_money_goes_to_meal_credit():
