@@ -127,7 +127,7 @@ class SampleSchool:
         lines = [(accounting.purse(account_id), -amount_minor), (accounting.CATERER, amount_minor)]
         entry = accounting.Entry(f"sale:{device_id:08x}:1:{seq}", "sale", when, lines, device_id, 1, seq)
         result = accounting.post(self.conn, self.school_id, [entry], when + 2)[0]
-        self._tell(notifications.PURCHASE, account_id, device_id, seq, when, good, amount_minor)
+        self._tell(notifications.PURCHASE, account_id, device_id, seq, when, ((good, 1),), amount_minor)
         return seq, result.entry_id
 
     def top_up(self, account_id: int, amount_minor: int, reference: str, when: int) -> int:
@@ -212,11 +212,11 @@ class SampleSchool:
         device_id: int,
         seq: int,
         when: int,
-        good: int = 0,
+        goods: notifications.Goods = (),
         amount_minor: int = 0,
     ) -> None:
         fact = notifications.Happening(
-            self.school_id, event, account_id, device_id, 1, seq, when, when + 2, good, amount_minor
+            self.school_id, event, account_id, device_id, 1, seq, when, when + 2, goods, amount_minor
         )
         notifications.enqueue(self.conn, [fact])
 

@@ -134,7 +134,7 @@ def sums(conn: Connection, school_id: int) -> Sequence[Any]:
 # CROSS JOIN keeps SQLite from walking all entries of the school and looking each one up in the page.
 HISTORY = (
     "SELECT e.entry_id, e.kind, e.happened_at, e.posted_at, e.device_id, e.epoch, e.seq, e.reason,"
-    " p.amount AS amount_minor, d.label AS device_label, r.type AS record_type, r.flags, r.aux"
+    " p.amount AS amount_minor, d.label AS device_label, r.type, r.flags, r.amount, r.aux"
     " FROM (SELECT entry_id, CAST(sum(amount_minor) AS BIGINT) AS amount FROM posting"
     "  WHERE school_id = ? AND ledger_account_id = ? AND entry_id < ?"
     "  GROUP BY entry_id ORDER BY entry_id DESC LIMIT ?) p"

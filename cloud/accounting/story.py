@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from cloud.accounting import store
-from protocols.ledger.record import SALE, SALE_SINGLE
+from cloud.records import service as records
 
 _NEWEST = 2**62
 
 
 class HistoryLine(NamedTuple):
-    """One entry as one account sees it.  `good_id`: what was sold, None when it was no sale of one good."""
+    """One entry as one account sees it.  `lines`: what was sold, empty when it was no sale."""
 
     entry_id: int
     kind: str
@@ -29,7 +29,7 @@ class HistoryLine(NamedTuple):
     reason: str
     amount_minor: int
     device_label: str | None
-    good_id: int | None
+    lines: records.Lines
 
 
 class NoSuchEntry(LookupError):
@@ -59,19 +59,15 @@ def history(
             found[row.entry_id] = row
             amounts[row.entry_id] += row.amount_minor
     rows = [found[entry_id] for entry_id in sorted(found, reverse=True)[:limit]]
+    sold = records.lines_of_sales(conn, school_id, rows)
     return [
         HistoryLine(
             row.entry_id, row.kind, row.happened_at, row.posted_at, row.device_id, row.epoch, row.seq,
-            row.reason, amounts[row.entry_id], row.device_label, _good(row.record_type, row.flags, row.aux),
+            row.reason, amounts[row.entry_id], row.device_label,
+            sold.get((row.device_id, row.epoch, row.seq), ()),
         )
         for row in rows
     ]  # fmt: skip
-
-
-def _good(record_type: int | None, flags: int | None, aux: int | None) -> int | None:
-    if record_type != SALE or not flags or not flags & SALE_SINGLE or aux is None:
-        return None
-    return aux & 0xFFFF
 
 
 def explain(conn: Connection, school_id: int, entry_id: int) -> dict[str, Any]:
@@ -80,7 +76,7 @@ def explain(conn: Connection, school_id: int, entry_id: int) -> dict[str, Any]:
     Keys: entry_id, external_key, kind, happened_at, posted_at, reason, hash_hex,
     corrects and corrected_by (entry numbers), postings [{code, amount_minor}],
     record: None or {device_id, device_label, epoch, seq, type, flags, day, time,
-    account_id, amount, aux, raw_hex, received_at, refusal, good_id}.
+    account_id, amount, aux, raw_hex, received_at, refusal, lines}.
     """
     found = store.contents(conn, school_id, [entry_id])
     if entry_id not in found:
@@ -97,11 +93,11 @@ def explain(conn: Connection, school_id: int, entry_id: int) -> dict[str, Any]:
     told["record"] = None
     if row.device_id is not None:
         source = store.record_of(conn, school_id, row.device_id, row.epoch, row.seq)
-        told["record"] = None if source is None else _record(source)
+        told["record"] = None if source is None else _record(conn, school_id, source)
     return told
 
 
-def _record(row: Any) -> dict[str, Any]:
+def _record(conn: Connection, school_id: int, row: Any) -> dict[str, Any]:
     names = (
         "device_id",
         "device_label",
@@ -115,7 +111,11 @@ def _record(row: Any) -> dict[str, Any]:
         "amount",
     )
     told = {name: getattr(row, name) for name in (*names, "aux", "received_at", "refusal")}
-    return told | {"raw_hex": bytes(row.raw).hex(), "good_id": _good(row.type, row.flags, row.aux)}
+    sold = records.lines_of_sales(conn, school_id, [row])
+    return told | {
+        "raw_hex": bytes(row.raw).hex(),
+        "lines": sold.get((row.device_id, row.epoch, row.seq), ()),
+    }
 
 
 def entries_of_record(conn: Connection, school_id: int, device_id: int, epoch: int, seq: int) -> list[int]:

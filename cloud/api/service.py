@@ -36,8 +36,9 @@ def trace(
     """The record, its entries on the books and its messages.
 
     Keys: record_known; record None or {kind, direction, stage, seq, time, amount_minor,
-    account, good, received_at, raw_hex}; entries [{entry_id, posted_at, postings
-    {code: amount_minor}}]; messages [{to_masked, channel, language, text, state}].
+    account, lines [[good, quantity, price_minor]], received_at, raw_hex}; entries
+    [{entry_id, posted_at, postings {code: amount_minor}}]; messages [{to_masked, channel,
+    language, text, state}].
     """
     kept = records.one(conn, school_id, device_id, epoch, seq)
     if kept is None:
@@ -70,7 +71,7 @@ def _record(kept: records.Kept) -> dict[str, Any]:
         "time": view.time,
         "amount_minor": view.amount_minor,
         "account": hex8(view.account_id),
-        "good": view.good,
+        "lines": kept.lines,
         "received_at": kept.received_at,
         "raw_hex": view.raw_hex.replace(" ", ""),
     }

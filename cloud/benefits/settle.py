@@ -3,9 +3,10 @@
 Promises: a benefit expires when the journal of its holder has passed the day, so
 that nothing can be sold from it any more; a hot meal from money or credit goes
 to the fund when its pupil is entitled, the till that sold it has passed the day
-and no right to that meal is out or was used.  One pupil, day and meal has one
-external key, so that there is never a second re-rating; all of it may run
-again at any time.  Nothing happens while a school recovers.
+and no right to that meal is out or was used; of a basket one portion of it.
+One pupil, day and meal has one external key, so that there is never a second
+re-rating; all of it may run again at any time.  Nothing happens while a school
+recovers.
 """
 
 from collections.abc import Iterable
@@ -61,7 +62,7 @@ def _settle(conn: Connection, school_id: int, day: int, now: int) -> set[int]:
         (row.account_id, row.meal) for row in store.overlapping(conn, school_id, day, day)
     }  # fmt: skip
     for sale in store.sales(conn, school_id, day):
-        key = sale.account_id, hot.get(sale.aux & 0xFFFF, 0)
+        key = sale.account_id, hot.get(sale.good, 0)
         if key in entitled and key not in taken and _is_past(sale, day, closed):
             chosen.setdefault(key, sale)
     return _rerate(conn, school_id, day, chosen, now)
@@ -121,12 +122,12 @@ def _rerate(
         own = accounting.purse(account_id), accounting.credit(account_id)
         paid = [code for code, amount in lines.get(sold, ()) if code in own and amount == -sale.amount]
         is_served = any(code.startswith("caterer:") for code, _amount in lines.get(sold, ()))
-        fund = service.fund_lines(conn, school_id, account_id, day, meal, sale.amount)
+        fund = service.fund_lines(conn, school_id, account_id, day, meal, sale.price)
         if paid and is_served and fund:
             # What was owed for the meal may have been repaid by the purse since.
-            to_credit = min(owed.get(account_id, 0), sale.amount) if paid[0] == own[1] else 0
+            to_credit = min(owed.get(account_id, 0), sale.price) if paid[0] == own[1] else 0
             owed[account_id] = owed.get(account_id, 0) - to_credit
-            back = ((own[1], to_credit), (own[0], sale.amount - to_credit))
+            back = ((own[1], to_credit), (own[0], sale.price - to_credit))
             entries.append(
                 accounting.Entry(
                     charge_key(account_id, day, meal), "rerate", now,

@@ -105,22 +105,29 @@ def closed_by(conn: Connection, school_id: int, day: int) -> set[tuple[int, int]
 
 
 def sales(conn: Connection, school_id: int, day: int) -> Sequence[Any]:
-    """Accepted single sales of a day from money or credit to accounts that have an entitlement of that day.
+    """Goods of accepted sales of a day from money or credit to accounts with an entitlement of that day.
 
-    Without those that were voided; with the status and the last day of the journal.
+    A row for each single sale and each line of a basket: `amount` of the whole sale, `good`
+    and `price` of one unit.  Without those that were voided; with the status and the last
+    day of the journal.
     """
+    # Flags: 0 is a basket, which counts its items in aux; 1 and 3 a single good from money and from credit.
     statement = (
-        "SELECT r.device_id, r.epoch, r.seq, r.time, r.account_id, r.amount, r.aux, e.status,"
-        " j.day AS last_day FROM record r CROSS JOIN device_epoch e LEFT JOIN record j"
+        "SELECT r.device_id, r.epoch, r.seq, r.account_id, r.amount, e.status, j.day AS last_day,"
+        " coalesce(i.aux, r.aux) & 65535 AS good, coalesce(i.amount, r.amount) AS price"
+        " FROM record r CROSS JOIN device_epoch e LEFT JOIN record j"
         " ON j.school_id = e.school_id AND j.device_id = e.device_id AND j.epoch = e.epoch"
         "  AND j.seq = e.next_seq - 1"
-        " WHERE r.school_id = ? AND r.day = ? AND r.type = 6 AND r.refusal = 0 AND r.flags IN (1, 3)"
+        " LEFT JOIN record i ON i.school_id = r.school_id AND i.device_id = r.device_id"
+        "  AND i.epoch = r.epoch AND i.seq < r.seq"
+        "  AND i.seq >= r.seq - CASE WHEN r.flags = 0 THEN r.aux & 65535 ELSE 0 END"
+        " WHERE r.school_id = ? AND r.day = ? AND r.type = 6 AND r.refusal = 0 AND r.flags IN (0, 1, 3)"
         " AND e.school_id = r.school_id AND e.device_id = r.device_id AND e.epoch = r.epoch"
         " AND r.account_id IN (SELECT account_id FROM entitlement"
         "  WHERE school_id = ? AND from_day <= ? AND to_day >= ?)"
         " AND NOT EXISTS (SELECT 1 FROM record v WHERE v.school_id = r.school_id AND v.day = r.day"
         "  AND v.device_id = r.device_id AND v.epoch = r.epoch AND v.type = 7 AND v.aux = r.seq"
         "  AND v.refusal = 0)"
-        " ORDER BY r.time, r.device_id, r.epoch, r.seq"
+        " ORDER BY r.time, r.device_id, r.epoch, r.seq, i.seq"
     )
     return bulk.select(conn, statement, (school_id, day, school_id, day, day))

@@ -261,7 +261,9 @@ class Batch:
         late = Late(self._conn, self._means.spendable)
         payers = Payers(self._conn, late, self._rights.used, is_again=self.is_again)
         undoing = partial(accounting.undoing, self._conn)
-        replay = Replay(self._rights, prices, self._earlier, self._voided, self._now, payers, hot, undoing)
+        replay = Replay(
+            self._rights, prices, self._earlier, self._known, self._voided, self._now, payers, hot, undoing
+        )
         judged: dict[int, Judged] = {school_id: Judged() for school_id in sorted(prices)}
         for device, raw in news:
             seen = device.incarn_seen

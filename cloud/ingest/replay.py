@@ -4,6 +4,7 @@ Promises: money reaches a caterer only for a sale at a price the school has
 published, by a device that may sell, within rights that the cloud gave; what
 fails is kept with its refusal number and its money goes to suspense: from the
 purse or the credit whose rights were used, else as a claim that touches neither.
+A basket is judged with its items, also those that came in an earlier batch.
 A void takes back exactly what its sale moved, wherever that came from.
 Leaves writing to batch.py; counters change in the Rights that it is handed.
 Thousands of records a second go through here, so rows are made as plain tuples.
@@ -20,11 +21,11 @@ from cloud.ingest.late import SUSPENSE_LATE
 from cloud.ingest.payers import Lines, Payers, claim
 from cloud.ingest.prices import Published
 from cloud.ingest.rights import RightKey, Rights
-from cloud.notifications.service import ENTRY, EXIT, PURCHASE, Happening
+from cloud.notifications.service import ENTRY, EXIT, PURCHASE, Goods, Happening
 from protocols.errors import AMOUNT_RANGE, NOT_IN_MENU, OK, RECORD_DAY, RETURN_EXCEEDS_RIGHTS, RIGHTS_SHORT
 from protocols.errors import name as refusal_name
 from protocols.ids import hex8
-from protocols.ledger import parent, record
+from protocols.ledger import basket, parent, record
 from protocols.ledger.record import Record
 
 _FIELDS = Struct("<BBHIIIiI8x")
@@ -81,6 +82,7 @@ class Replay:
         rights: Rights,
         prices: dict[int, Published],
         earlier: Earlier,
+        known: Callable[[Device, int, int], bytes],
         voided: Callable[[Device, int], bool],
         now: int,
         payers: Payers,
@@ -90,6 +92,7 @@ class Replay:
         self._rights = rights
         self._prices = prices
         self._earlier = earlier
+        self._known = known
         self._voided = voided
         self._now = now
         self._payers = payers
@@ -141,9 +144,10 @@ class Replay:
         key = (*device.key, device.epoch, item.account, record.bucket_of(item))
         right = self._rights.get(key)
         refusal, after = parent.replay(right.counters, item)
+        goods: Goods = ()
         paid = claim(item.amount)
         if not refusal:
-            refusal = capable or self._menu_refusal(device, item)
+            refusal, goods = (capable, ()) if capable else self._goods(device, item)
             # Before a person decides no fund pays for what the rules refuse.
             if item.amount > 0 and not (refusal and item.flags & record.SALE_SOURCE == record.FROM_BENEFIT):
                 paid = self._payers.lines(key, item.amount, is_late=device.status == "closed")
@@ -163,22 +167,37 @@ class Replay:
             found.told.append(
                 Happening(
                     device.school_id, PURCHASE, item.account, device.device_id, device.epoch, item.seq,
-                    item.time, self._now, item.aux & 0xFFFF, 0 if len(paid) > 1 else item.amount,
+                    item.time, self._now, goods, 0 if len(paid) > 1 else item.amount,
                 )
             )  # fmt: skip
         return int(refusal)
 
-    def _menu_refusal(self, device: Device, item: Record) -> int:
-        """A sale that is not of a single good at a published price waits for a person.
+    def _goods(self, device: Device, item: Record) -> tuple[int, Goods]:
+        """(refusal, what was sold): a sale of anything at a price that nobody published waits for a person.
 
-        So does one from a benefit or meal credit that is not of that hot meal.
+        So does a basket that its items do not make up, and a single good from a benefit or
+        meal credit that is not of that hot meal.
         """
+        prices = self._prices[device.school_id].prices
+        if basket.is_basket(item):
+            ahead = self._ahead(device, item)
+            lines = [basket.line_of(each) for each in ahead]
+            if all((line.good, line.price) in prices for line in lines):
+                return basket.committed(ahead, item)[0], tuple(line[:2] for line in lines)
+            return NOT_IN_MENU, ()
         good = item.aux & 0xFFFF
-        if (good, item.amount) not in self._prices[device.school_id].prices:
-            return NOT_IN_MENU
-        return (
-            OK if record.is_single_sale(item.flags, self._hot[device.school_id].get(good, 0)) else NOT_IN_MENU
-        )
+        meal = self._hot[device.school_id].get(good, 0)
+        if (good, item.amount) in prices and record.is_single_sale(item.flags, meal):
+            return OK, ((good, 1),)
+        return NOT_IN_MENU, ()
+
+    def _ahead(self, device: Device, sale: Record) -> tuple[Record, ...]:
+        """The ITEMs right ahead of a basket's sale: as many as it counts and a basket may have."""
+        count = min(sale.aux & 0xFFFF, basket.ITEMS_MAX, sale.seq - 1)
+        run: tuple[Record, ...] = ()
+        for fields in _FIELDS.iter_unpack(self._known(device, sale.seq - count, sale.seq)):
+            run = basket.follow(run, Record._make(fields))
+        return run
 
     def _right(self, device: Device, item: Record, capable: int, found: Judged) -> int:
         """GRANT and RETURN: counters move; what only the device claims is reserved and not given."""

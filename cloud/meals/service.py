@@ -5,6 +5,7 @@ number and its name for old sales also after it went off sale.  Leaves it to
 the caller to send new settings to the devices after a change (devices.service).
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Row
@@ -12,19 +13,22 @@ from sqlalchemy import Connection, Row
 from cloud.meals import store
 from cloud.meals.importer import COLUMNS, import_menu
 from cloud.meals.menu import Item, MenuRefused, set_menu
-from cloud.meals.words import HOT_MEALS, MEALS, hot_meal, meal_of, word_of_hot_meal
+from cloud.meals.words import HOT_MEALS, MEALS, TIMES, hot_meal, meal_of, word_of_hot_meal
 
 __all__ = [
     "COLUMNS",
     "HOT_MEALS",
     "Item",
     "MenuRefused",
+    "Naming",
     "hot_meal",
     "import_menu",
     "meal_of",
     "set_menu",
     "word_of_hot_meal",
 ]
+
+Naming = Callable[[Iterable[Sequence[int]]], str]
 
 
 class Good(NamedTuple):
@@ -49,13 +53,26 @@ def hot_goods(conn: Connection, school_id: int) -> dict[int, int]:
     return {good_id: number for good_id, number in numbers.items() if number}
 
 
-def good_names(conn: Connection, school_id: int, language: str) -> dict[int, str]:
-    """What every good that was ever on sale is called in `ru` or `en`, in lower case for meals."""
+def naming(conn: Connection, school_id: int, language: str) -> Naming:
+    """What goods that were ever on sale are called in `ru` or `en`: a function from lines to words.
+
+    A line begins with a good's number and how many of it; meals are in lower case: `lunch x2, tea`.
+    Empty when one of the goods has no name.
+    """
     names = {}
     for row in store.all_of(conn, school_id):
         words = MEALS.get(row.meal or meal_of(row.name))
         names[row.good_id] = words[language] if words else row.name
-    return names
+
+    def bought(lines: Iterable[Sequence[int]]) -> str:
+        told = [(names.get(line[0], ""), line[1]) for line in lines]
+        if not all(name for name, _quantity in told):
+            return ""
+        return ", ".join(
+            name if quantity == 1 else f"{name} {TIMES[language]}{quantity}" for name, quantity in told
+        )
+
+    return bought
 
 
 def _good(row: Row) -> Good:

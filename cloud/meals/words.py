@@ -8,6 +8,8 @@ MEALS = {
     "tea": {"ru": "чай", "en": "tea"},
     "dinner": {"ru": "ужин", "en": "dinner"},
 }
+# How many of a good: an SMS in English has no multiplication sign (GSM-7).
+TIMES = {"ru": "×", "en": "x"}
 _BY_WORD = {word: meal for meal, words in MEALS.items() for word in words.values()}
 # Hot meals by their number on the devices, 1..7; the first four fit into an account table.
 _NUMBERS = {"breakfast": 1, "lunch": 2, "snack": 3, "dinner": 4, "second breakfast": 5, "tea": 6}

@@ -159,18 +159,18 @@ class _Texts:
         self._conn = conn
         self._school = school
         self._names = people.short_names(conn, school.school_id, accounts)
-        self._goods: dict[str, dict[int, str]] = {}
+        self._goods: dict[str, meals.Naming] = {}
 
     def of(self, fact: Row, language: str) -> str:
         if language not in self._goods:
-            self._goods[language] = meals.good_names(self._conn, self._school.school_id, language)
+            self._goods[language] = meals.naming(self._conn, self._school.school_id, language)
         return render.event(
             fact.event,
             language,
             name=self._names[fact.account_id],
             happened_at=fact.happened_at,
             time_zone=self._school.time_zone,
-            good=self._goods[language].get(fact.detail.get("good", 0), ""),
+            good=self._goods[language](fact.detail.get("goods", ())),
             amount_minor=fact.detail.get("amount_minor", 0),
             currency=self._school.currency,
         )

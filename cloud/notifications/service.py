@@ -25,14 +25,16 @@ __all__ = ["BATCH", "LEASE_S", "deliver"]
 ENTRY, EXIT, PURCHASE, LOGIN_CODE = "entry", "exit", "purchase", "login_code"
 EVENTS = (ENTRY, EXIT, PURCHASE)
 CHANNEL = "file"
+Goods = tuple[tuple[int, int], ...]
+"""What was bought: (number of the good, how many of it)."""
 
 
 class Happening(NamedTuple):
     """Something to tell the adults of a child.
 
     `event`: ENTRY, EXIT or PURCHASE; device, epoch and seq name the record that
-    says so; times are UTC seconds.  A PURCHASE has `good` (its number, 0 for a
-    basket) and `amount_minor`.
+    says so; times are UTC seconds.  A PURCHASE has `goods` and `amount_minor`, 0
+    where a fund pays.
     """
 
     school_id: int
@@ -43,7 +45,7 @@ class Happening(NamedTuple):
     seq: int
     happened_at: int
     learnt_at: int
-    good: int = 0
+    goods: Goods = ()
     amount_minor: int = 0
 
 
@@ -83,7 +85,7 @@ def enqueue(conn: Connection, happenings: Iterable[Happening]) -> None:
     for fact in happenings:
         event = fact.event
         if event == PURCHASE:
-            detail = _purchase(fact.good, fact.amount_minor)
+            detail = _purchase(fact.goods, fact.amount_minor)
         elif event in EVENTS:
             detail = "{}"
         else:
@@ -93,9 +95,9 @@ def enqueue(conn: Connection, happenings: Iterable[Happening]) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _purchase(good: int, amount_minor: int) -> str:
+def _purchase(goods: Goods, amount_minor: int) -> str:
     """The detail of a purchase.  A school sells few goods, so thousands of facts share a few texts."""
-    return json.dumps({"good": good, "amount_minor": amount_minor})
+    return json.dumps({"goods": goods, "amount_minor": amount_minor})
 
 
 def enqueue_code(conn: Connection, vault: Vault, adult_id: int, code: str, now: int) -> bool:

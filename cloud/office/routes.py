@@ -120,7 +120,7 @@ def latest(device: str = "") -> str:
         if device_id is not None and device_id not in {one.device_id for one in fleet.devices}:
             abort(404)
         found, older = service.latest(conn, g.session.school_id, device_id, before)
-        goods = service.good_names(conn, g.session.school_id, g.language)
+        goods = service.naming(conn, g.session.school_id, g.language)
     return render_template(
         "office/records.html",
         days=service.by_day(found, lambda one: one.at, g.times),
@@ -143,9 +143,9 @@ def record(device: str, epoch: int, seq: int) -> str:
         if reason and kept.view.account_id:
             pupil = service.pupil(conn, school_id, kept.view.account_id, reason, g.now)
         entries = service.entries_of(conn, school_id, kept)
-        goods = service.good_names(conn, school_id, g.language)
+        goods = service.naming(conn, school_id, g.language)
     return render_template(
-        "office/record.html", kept=kept, entries=entries, pupil=pupil, good=goods.get(kept.view.good or 0, "")
+        "office/record.html", kept=kept, entries=entries, pupil=pupil, good=goods(kept.lines)
     )
 
 

@@ -206,9 +206,10 @@ def entries_of(conn: Connection, school_id: int, kept: records.Kept) -> list[dic
     return [accounting.explain(conn, school_id, number) for number in numbers]
 
 
-def good_names(conn: Connection, school_id: int, language: str) -> dict[int, str]:
-    """Goods by number, each to stand at the beginning of a line."""
-    return {number: sentence(name) for number, name in meals.good_names(conn, school_id, language).items()}
+def naming(conn: Connection, school_id: int, language: str) -> meals.Naming:
+    """What lines of a sale are called, to stand at the beginning of a line."""
+    goods = meals.naming(conn, school_id, language)
+    return lambda lines: sentence(goods(lines))
 
 
 def record_meant(
@@ -250,7 +251,7 @@ def days_of_pupil(
 ) -> list[Day[Line]]:
     """A pupil's passages of today and the newest lines of the purse, each with its record."""
     labels = {device.device_id: device.label for device in devices.fleet(conn, school_id)}
-    goods = good_names(conn, school_id, times.language)
+    goods = naming(conn, school_id, times.language)
     lines = [
         Line(
             it.happened_at,
@@ -266,7 +267,7 @@ def days_of_pupil(
         Line(
             it.happened_at,
             it.kind,
-            goods.get(it.good_id or 0, ""),
+            goods(it.lines),
             it.device_label or "",
             it.amount_minor,
             None if it.device_id is None or it.seq is None else (hex8(it.device_id), it.epoch or 0, it.seq),

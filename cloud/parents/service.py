@@ -195,7 +195,7 @@ def today(conn: Connection, school_id: int, adult_id: int, times: SchoolTime, no
     fleet = devices.fleet(conn, school_id)
     labels = {device.device_id: device.label for device in fleet}
     silent = [Silent(device.label, device.last_seen_at) for device in fleet if _is_silent_gate(device)]
-    goods = meals.good_names(conn, school_id, times.language)
+    goods = meals.naming(conn, school_id, times.language)
     balances = _balances(conn, school_id, [child.account_id for child in children])
     cards = []
     for child in children:
@@ -245,12 +245,12 @@ def _passage_line(passage: attendance.Passage, labels: dict[int, str]) -> Line:
 
 
 def _purchases(
-    conn: Connection, school_id: int, account_id: int, bounds: tuple[int, int], goods: dict[int, str]
+    conn: Connection, school_id: int, account_id: int, bounds: tuple[int, int], goods: meals.Naming
 ) -> list[Line]:
     first, after = bounds
     history = accounting.history(conn, school_id, _codes(account_id), _LINES_OF_TODAY)
     return [
-        Line(it.happened_at, "purchase", it.device_label or "", _good(goods, it.good_id), -it.amount_minor)
+        Line(it.happened_at, "purchase", it.device_label or "", sentence(goods(it.lines)), -it.amount_minor)
         for it in history
         if it.kind == "sale" and first <= it.happened_at < after
     ]
@@ -308,7 +308,7 @@ def _children(conn: Connection, school_id: int, adult_id: int) -> list[Child]:
 def _lines(
     conn: Connection, school_id: int, child: Child, times: SchoolTime, before: int | None
 ) -> tuple[list[MoneyLine], int | None]:
-    goods = meals.good_names(conn, school_id, times.language)
+    goods = meals.naming(conn, school_id, times.language)
     codes = _codes(parse_hex8(child.key))
     rows = accounting.history(conn, school_id, codes, LINES_A_PAGE + 1, before)
     older = rows[LINES_A_PAGE - 1].entry_id if len(rows) > LINES_A_PAGE else None
@@ -318,7 +318,7 @@ def _lines(
             row.kind,
             _when(row.happened_at, row.posted_at),
             row.posted_at,
-            _good(goods, row.good_id),
+            sentence(goods(row.lines)),
             row.amount_minor,
             row.device_label or "",
             row.seq or 0,
@@ -348,14 +348,14 @@ def _explained(
     if not mine:
         return None
     source = found["record"]
-    goods = meals.good_names(conn, school_id, times.language)
+    goods = meals.naming(conn, school_id, times.language)
     return Explained(
         entry_id=entry_id,
         kind=found["kind"],
         happened_at=_when(found["happened_at"], found["posted_at"]),
         posted_at=found["posted_at"],
         received_at=source["received_at"] if source else found["posted_at"],
-        good=_good(goods, source["good_id"] if source else None),
+        good=sentence(goods(source["lines"])) if source else "",
         amount_minor=sum(part["amount_minor"] for part in mine),
         device_label=source["device_label"] if source else "",
         seq=source["seq"] if source else 0,
@@ -367,8 +367,3 @@ def _explained(
 def _when(happened_at: int, learnt_at: int) -> int:
     """When something happened, or at least was learnt of, if the device's clock was not set."""
     return happened_at if is_known_time(happened_at) else learnt_at
-
-
-def _good(goods: dict[int, str], good_id: int | None) -> str:
-    """What was bought, to stand on a line; empty when the page shall say "purchase"."""
-    return sentence(goods.get(good_id or 0, ""))

@@ -100,7 +100,7 @@ def booked(rows: Iterable[Any]) -> list[Booked]:
 
 
 class Sums:
-    """What one journal comes to on a day; minor units and numbers."""
+    """What one journal comes to on a day: minor units, portions sold, and sales that were suspended."""
 
     def __init__(self) -> None:
         self.sales = self.journal = self.books = 0
@@ -117,7 +117,7 @@ class Sums:
                 self.suspended += sign
                 self.suspense += sign * row.amount
         else:
-            self.sales += sign
+            self.sales += sign * source.portions
             self.journal += sign * row.amount
 
 

@@ -16,9 +16,14 @@ _LINES = (
 )
 _COLUMNS = "e.entry_id, e.external_key, e.kind, e.device_id, e.epoch, e.seq, e.reason, a.code, p.amount_minor"
 
+# A basket that was accepted holds as many portions as its items say, everything else is one.
 MONEY = (
-    "SELECT device_id, epoch, seq, type, flags, account_id, amount, aux, refusal FROM record"
-    " WHERE school_id = ? AND day = ? AND type IN (6, 7, 11) ORDER BY device_id, epoch, seq"
+    "SELECT r.device_id, r.epoch, r.seq, r.type, r.flags, r.account_id, r.amount, r.aux, r.refusal,"
+    " CASE WHEN r.type = 6 AND r.flags = 0 AND r.refusal = 0 THEN"
+    "  (SELECT CAST(sum(i.aux >> 16) AS BIGINT) FROM record i WHERE i.school_id = r.school_id"
+    "  AND i.device_id = r.device_id AND i.epoch = r.epoch AND i.seq >= r.seq - (r.aux & 65535)"
+    "  AND i.seq < r.seq) ELSE 1 END AS portions FROM record r"
+    " WHERE r.school_id = ? AND r.day = ? AND r.type IN (6, 7, 11) ORDER BY r.device_id, r.epoch, r.seq"
 )
 COUNTS = (
     "SELECT device_id, epoch, count(*) AS number, max(seq) AS last FROM record"
@@ -40,7 +45,7 @@ OTHERS = (
 
 
 def money_records(conn: Connection, school_id: int, day: int) -> Sequence[Any]:
-    """SALE, VOID and CLOSE_DAY of a day, journal by journal."""
+    """SALE, VOID and CLOSE_DAY of a day, journal by journal; `portions` of a sale that was accepted."""
     return bulk.select(conn, MONEY, (school_id, day))
 
 

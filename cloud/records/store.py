@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, or_, select
 
+from cloud import bulk
 from cloud.db import device, record
 
 
@@ -46,3 +47,18 @@ def of_number(conn: Connection, school_id: int, label: str, seq: int) -> Any:
         .order_by(record.c.epoch.desc())
         .limit(1)
     ).one_or_none()
+
+
+def baskets(
+    conn: Connection, school_id: int, device_ids: list[int], epochs: list[int], seqs: list[int]
+) -> Sequence[Any]:
+    """(device_id, epoch, seq of the sale, raw sale, raw item) of every item that these sales count."""
+    # No more than a basket may have: what a foreign hand counts is not read.
+    statement = (
+        "SELECT s.device_id, s.epoch, s.seq, s.raw, i.raw FROM record s CROSS JOIN record i"
+        " WHERE s.school_id = ? AND s.device_id IN ? AND s.epoch IN ? AND s.seq IN ?"
+        " AND s.type = 6 AND s.flags = 0 AND (s.aux & 65535) <= 16"
+        " AND i.school_id = s.school_id AND i.device_id = s.device_id AND i.epoch = s.epoch"
+        " AND i.seq >= s.seq - (s.aux & 65535) AND i.seq < s.seq ORDER BY s.seq, i.seq"
+    )
+    return bulk.select(conn, statement, (school_id, device_ids, epochs, seqs))

@@ -6,8 +6,11 @@ the template `_record.html` and rules about records to protocols.
 
 from typing import NamedTuple
 
+from protocols.ledger import basket
+from protocols.ledger.basket import Line
 from protocols.ledger.record import (
     BODY,
+    ITEM,
     NOTE,
     NOTE_COMMAND,
     NOTE_LOCKED,
@@ -19,6 +22,7 @@ from protocols.ledger.record import (
     SIZE,
     TAG,
     TYPES,
+    Record,
     crc_ok,
     unpack,
 )
@@ -51,7 +55,9 @@ class RecordView(NamedTuple):
     """A record for a page.
 
     `kind`: a name of record.TYPES, or `unknown`, `command` or `locked` for these notes;
-    `good`: its number when the sale is of a single good; `refusal`: the number of a card not accepted.
+    `amount_minor`: of a sale, or of one unit in the item of a basket; `lines`: what a single
+    sale or an item says; `items`: how many of them a basket counts, else 0; `refusal`: the
+    number of a card not accepted.
     """
 
     kind: str
@@ -64,7 +70,8 @@ class RecordView(NamedTuple):
     amount_minor: int
     direction: str
     stage: int
-    good: int | None
+    lines: tuple[Line, ...]
+    items: int
     refusal: int
     parts: list[Part]
 
@@ -76,7 +83,6 @@ def view(raw: bytes) -> RecordView:
     kind = TYPES.get(record.type, "unknown")
     if record.type == NOTE:
         kind = _NOTES.get(record.flags, kind)
-    single = record.type == SALE and record.flags & SALE_SINGLE
     return RecordView(
         kind=kind,
         raw_hex=_spaced(raw.hex()),
@@ -85,13 +91,22 @@ def view(raw: bytes) -> RecordView:
         day=record.day,
         time=record.time,
         account_id=record.account,
-        amount_minor=record.amount if record.type == SALE else 0,
+        amount_minor=record.amount if record.type in (SALE, ITEM) else 0,
         direction=("out" if record.flags & PASS_OUT else "in") if is_pass else "",
         stage=record.flags & PASS_STAGE if is_pass else 0,
-        good=record.aux & 0xFFFF if single else None,
+        lines=_lines(record),
+        items=record.aux & 0xFFFF if basket.is_basket(record) else 0,
         refusal=record.amount if kind in ("note", "locked") else 0,
         parts=_parts(raw, record),
     )
+
+
+def _lines(record: Record) -> tuple[Line, ...]:
+    if record.type == ITEM:
+        return (basket.line_of(record),)
+    if record.type == SALE and record.flags & SALE_SINGLE:
+        return (Line(record.aux & 0xFFFF, 1, record.amount),)
+    return ()
 
 
 def _parts(raw: bytes, record: tuple) -> list[Part]:

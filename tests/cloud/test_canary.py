@@ -123,7 +123,7 @@ def config(store, empty_url, tmp_path, caplog):
         attendance.record_passages(conn, school_id, passages)
         for place, event in enumerate(notifications.EVENTS):
             facts = [
-                Happening(school_id, event, account, gate, 1, seq + 100 * place, now, now, 1, 8500)
+                Happening(school_id, event, account, gate, 1, seq + 100 * place, now, now, ((1, 1),), 8500)
                 for seq, account in enumerate(accounts)
             ]
             notifications.enqueue(conn, facts)

@@ -110,8 +110,8 @@ def test_entry_is_explained_down_to_bytes(store: Engine) -> None:
     ]
     assert told["record"]["raw_hex"] == raw.hex()
     assert told["record"]["device_label"] == "line-1"
-    assert told["record"]["good_id"] == 3
-    assert (line.device_label, line.good_id, line.amount_minor) == ("line-1", 3, -8500)
+    assert told["record"]["lines"] == ((3, 1, 8500),)
+    assert (line.device_label, line.lines, line.amount_minor) == ("line-1", ((3, 1, 8500),), -8500)
 
 
 def test_unknown_entry_is_not_explained(store_sqlite: Engine) -> None:

@@ -14,7 +14,7 @@ from cloud.devices import service as devices
 from cloud.ingest.service import Incoming, Ingest, Outgoing
 from cloud.keys import Vault
 from cloud.people import service as people
-from protocols.ledger import record
+from protocols.ledger import basket, record
 from protocols.mac import DeviceKeys, Hmac
 from protocols.wire import envelope, messages, topics
 from tests.cloud.schools import add_goods, add_pupils, add_school, reference
@@ -60,6 +60,17 @@ class Peer:
         """A sale of one good."""
         aux = record.good_aux(good, reference(account))
         return self.write(record.SALE, flags, account, PRICES[good] if price is None else price, aux)
+
+    def sell_basket(
+        self, account: int, *lines: basket.Line, amount: int | None = None, count: int | None = None
+    ) -> int:
+        """A basket: its items, then the sale that commits them, or claims another `amount` or `count`."""
+        for line in lines:
+            aux = basket.item_aux(line.good, line.quantity)
+            self.write(record.ITEM, account=account, amount=line.price, aux=aux)
+        amount = basket.total(lines) if amount is None else amount
+        aux = record.good_aux(len(lines) if count is None else count, reference(account))
+        return self.write(record.SALE, account=account, amount=amount, aux=aux)
 
     def walk(self, account: int, *, out: bool = False, turned: bool = True) -> int:
         """A passage of two records; returns the seq of the second."""

@@ -19,7 +19,7 @@ from protocols.errors import (
     VOID_TWICE,
     VOID_UNKNOWN,
 )
-from protocols.ledger import basket, record
+from protocols.ledger import record
 from protocols.wire import envelope
 from tests.cloud.ingest.peer import BREAKFAST, DAY, LUNCH, PRICES, World
 
@@ -140,16 +140,6 @@ def test_sale_at_a_price_nobody_set_is_suspended(world: World) -> None:
     world.handle(*world.line.all_recs())
     assert world.records(world.line) == [(1, NOT_IN_MENU), (2, NOT_IN_MENU), (3, NOT_IN_MENU)]
     assert world.balances(purse(account), CATERER, SUSPENSE_RULE) == [100_000 - 22_501, 0, 22_501]
-
-
-def test_every_basket_waits_for_a_person(world: World) -> None:
-    account = world.of_line(world.line)[0]
-    price = PRICES[BREAKFAST]
-    world.line.write(record.ITEM, account=account, amount=price, aux=basket.item_aux(BREAKFAST, 2))
-    world.line.write(record.SALE, account=account, amount=2 * price, aux=1)
-    world.handle(*world.line.all_recs())
-    assert world.records(world.line) == [(1, OK), (2, NOT_IN_MENU)]
-    assert world.balances(purse(account), CATERER, SUSPENSE_RULE) == [100_000 - 2 * price, 0, 2 * price]
 
 
 def test_sale_of_nothing_or_less_moves_no_money(world: World) -> None:

@@ -34,8 +34,10 @@ def test_good_rows_are_the_menu(store):
         meals.Good(2, "Обед", "lunch", 660, 930, 14000),
     ]
     with reading(store) as conn:
-        assert meals.good_names(conn, school_id, "ru") == {1: "завтрак", 2: "обед"}
-        assert meals.good_names(conn, school_id, "en") == {1: "breakfast", 2: "lunch"}
+        assert meals.naming(conn, school_id, "ru")([(1, 1), (2, 2)]) == "завтрак, обед ×2"
+        assert meals.naming(conn, school_id, "en")([(2, 3, 14000)]) == "lunch x3"
+        assert meals.naming(conn, school_id, "en")([(1, 1), (9, 1)]) == ""
+        assert meals.naming(conn, school_id, "en")([]) == ""
 
 
 def test_same_file_again_changes_nothing(store):
@@ -64,7 +66,7 @@ def test_good_off_sale_keeps_name_and_number(store):
     )
     assert [good.good_id for good in menu(store, school_id)] == [1, 3]
     with reading(store) as conn:
-        assert meals.good_names(conn, school_id, "ru") == {1: "завтрак", 2: "обед", 3: "Пирожок"}
+        assert meals.naming(conn, school_id, "ru")([(1, 1), (2, 1), (3, 1)]) == "завтрак, обед, Пирожок"
     # Back on sale, it is the same good as before.
     load(store, school_id, USUAL)
     assert [good.good_id for good in menu(store, school_id)] == [1, 2]

@@ -37,12 +37,27 @@ def test_each_adult_of_a_child_is_told(town):
 def test_purchase_names_the_good_and_price(town):
     with begin(town.store) as conn:
         meals.set_menu(conn, town.school_id, [meals.Item("lunch", 0, 1439, 14000)])
-    town.happen("Ваня", "purchase", good=1, amount_minor=14000)
+    town.happen("Ваня", "purchase", goods=((1, 1),), amount_minor=14000)
     town.happen("Ваня", "exit", at=NOW + 60)
     town.work()
     assert [said for _, said in town.box.texts] == [
         "Ваня: обед в 11:00, 140,00\u00a0₽",
         "Ваня: выход из школы 11:01",
+    ]
+
+
+def test_basket_names_its_goods(town):
+    menu = [meals.Item("lunch", 0, 719, 14000), meals.Item("Пирожок", 720, 1439, 4500)]
+    with begin(town.store) as conn:
+        meals.set_menu(conn, town.school_id, menu)
+        adult = people.adult_by_phone(conn, town.school_id, "+79000000002")
+        assert adult is not None
+        people.set_language(conn, town.school_id, adult.adult_id, "en")
+    town.happen("Маша", "purchase", goods=((1, 1), (2, 3)), amount_minor=27500)
+    town.work()
+    assert sorted(said for _, said in town.box.texts) == [
+        "Маша: lunch, Пирожок x3 11:00, RUB 275.00",
+        "Маша: обед, Пирожок ×3 в 11:00, 275,00\u00a0₽",
     ]
 
 
