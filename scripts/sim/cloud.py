@@ -20,7 +20,6 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from cloud import db
 from cloud.archive import Archive
@@ -28,6 +27,7 @@ from cloud.ingest import service as ingest_service
 from cloud.ingest.service import Incoming, Ingest
 from cloud.keys import Vault
 from cloud.meals import service as meals
+from scripts.sim.crash import CRASH, described
 from scripts.sim.heap import Heap
 from scripts.sim.network import Network
 from scripts.sim.office import Office
@@ -197,19 +197,12 @@ class Cloud(Office):
             self._keep_heads()
         except Crash:
             self.kill()
-        except (
-            ArithmeticError,
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            SQLAlchemyError,
-        ) as error:
-            self.complain("I5", f"ingest ended with {type(error).__name__}: {str(error)[:120]}")
-            self.kill()
         except OSError:
             # A full disk: nothing of the batch happened, and nothing of it is acknowledged.
             self.heap.after(2_000, self.work_soon)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process would have ended
+            self.complain(CRASH, f"ingest ended with {described(error)}")
+            self.kill()
 
     def _parts(self) -> Iterator[tuple[bool, list[Incoming]]]:
         """Forged messages one by one, so that it is seen what they do; the others together."""

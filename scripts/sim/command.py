@@ -183,16 +183,13 @@ def _hunt(name: str, *, steps: int) -> int:
     for each in names:
         if known[each].missing:
             raise click.ClickException(f"{each} is not there yet: {known[each].missing}")
-        outcome = runs.hunt(each, steps=min(steps, runs.MUTANT_STEPS))
-        if outcome is None:
+        caught = runs.hunt(each, steps=min(steps, runs.MUTANT_STEPS))
+        if caught is None:
             slipped.append(each)
             click.echo(f"{each}: slipped through {runs.MUTANT_SEEDS} seeds")
             continue
-        first = outcome.report["violations"][0]
-        way = "a directed pair" if outcome.options.terminals != 8 else "random faults"
-        click.echo(
-            f"{each}: caught by {first['invariant']} with seed {outcome.options.seed}, {way}: {first['text']}"
-        )
+        first = caught.outcome.report["violations"][0]
+        click.echo(f"{each}: caught by {first['invariant']}, {caught.way}: {first['text']}")
     if name == "all":
         click.echo(f"{len(names) - len(slipped)} of {len(names)} caught")
     # A mutant that is caught is what --mutant shows: exit code 1, as of any run that finds a bug.

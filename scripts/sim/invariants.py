@@ -15,6 +15,7 @@ from cloud.accounting import service as accounting
 from protocols.ledger import record
 from protocols.ledger.holder import Counters, rights
 from scripts.sim import meal_invariants
+from scripts.sim.crash import CRASH
 
 if TYPE_CHECKING:
     from scripts.sim.simulation import Simulation
@@ -33,6 +34,7 @@ NAMES = {
     "I10": "one benefit per pupil, day and meal is charged to the fund",
     "I11": "postings sum to zero and caches equal sums",
     "I12": "no message without a valid MAC changes state",
+    CRASH: "no program ends with an error that nobody handles",
 }
 
 Finding = tuple[str, str]

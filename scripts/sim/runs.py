@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from scripts.sim import faults
+from scripts.sim.crash import CRASH
 from scripts.sim.faults import Strike
 from scripts.sim.mutants import mutants, switched_on
 from scripts.sim.simulation import Options, Simulation
@@ -65,28 +66,42 @@ def run_all(every: list[Options], jobs: int = 1) -> Iterator[Outcome]:
 # Mutants
 
 
-def hunt(name: str, seeds: int = MUTANT_SEEDS, steps: int = MUTANT_STEPS) -> Outcome | None:
+class Catch(NamedTuple):
+    """The run of a mutant that an invariant failed, and what led to it."""
+
+    outcome: Outcome
+    way: str
+
+
+def hunt(name: str, seeds: int = MUTANT_SEEDS, steps: int = MUTANT_STEPS) -> Catch | None:
     """The first failing run of a mutant: pairs of its hints, then random seeds; None: it slipped through.
 
-    A run that the sound product fails as well has caught nothing.
+    A run that the sound product fails as well has caught nothing, and a crash ahead of every complaint of an
+    invariant catches nothing either.
     """
     ready = faults.ready()
     hints = [hint for hint in mutants()[name].hints if hint in ready]
     pairs = [(first, second) for first in hints for second in hints]
     for number in range(_HINT_ROUNDS * len(pairs)):
-        options = pairs_options([pairs[number % len(pairs)]] * 3, seed=number + 1)
+        pair = pairs[number % len(pairs)]
+        options = pairs_options([pair] * 3, seed=number + 1)
         if number >= len(pairs):
             # What needs longer than a heal away from the next is seen when nothing heals between.
             options = options._replace(heal_every=options.steps)
         outcome = run(options, name)
-        if outcome.failed and not run(options).failed:
-            return outcome
+        if _is_caught(outcome):
+            return Catch(outcome, f"pair {', '.join(pair)}, seed {options.seed}")
     for seed in range(1, seeds + 1):
         options = Options(seed, steps, faults=ready)
         outcome = run(options, name)
-        if outcome.failed and not run(options).failed:
-            return outcome
+        if _is_caught(outcome):
+            return Catch(outcome, f"random faults, seed {seed}")
     return None
+
+
+def _is_caught(outcome: Outcome) -> bool:
+    """Whether an invariant complained first, and of the bug alone: the sound product passes the same run."""
+    return outcome.failed and outcome.invariant != CRASH and not run(outcome.options).failed
 
 
 # Ordered pairs

@@ -18,6 +18,7 @@ from protocols.ledger import record
 from scripts.sim import invariants
 from scripts.sim.backup import Backups
 from scripts.sim.cloud import Cloud
+from scripts.sim.crash import CRASH, Stopped, described
 from scripts.sim.faults import GAP_STEPS, PLANNED_WINDOW, Strike, fault_by_name, plan_of
 from scripts.sim.heap import Heap
 from scripts.sim.hostile import HostileTill
@@ -57,10 +58,6 @@ class Violation(NamedTuple):
     invariant: str
     text: str
     step: int
-
-
-class Stopped(Exception):
-    """Enough violations: the run need not go on."""
 
 
 class Simulation:
@@ -170,6 +167,8 @@ class Simulation:
             self.heal()
         except Stopped:
             pass
+        except Exception as error:  # noqa: BLE001 - the office and the bank end like this
+            self.violations.append(Violation(CRASH, f"ended with {described(error)}", self.steps))
         finally:
             self.seconds = time.process_time() - started
             gc.set_threshold(*thresholds)

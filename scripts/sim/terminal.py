@@ -19,6 +19,7 @@ from firmware.hal.board import GATE, Board, Provision
 from firmware.hal.panel import ASK, GO, SERVED
 from protocols.ledger import record
 from protocols.wire import envelope, messages
+from scripts.sim.crash import CRASH, described
 from scripts.sim.flash import Hang, SimFlash
 from scripts.sim.heap import Heap, Ticket
 from scripts.sim.parts import SimClock, SimLink, SimPanel, SimPortal, SimReader, SimWatchdog
@@ -145,6 +146,10 @@ class Terminal:
             self.complain("I5", f"{self.name} never ends its boot")
             self._stopped()
             return
+        except Exception as error:  # noqa: BLE001 - as above
+            self.complain(CRASH, f"{self.name}: its boot ended with {described(error)}")
+            self._stopped()
+            return
         self.network.plug(self)
         self.wake(0)
 
@@ -204,9 +209,12 @@ class Terminal:
         except PowerCut:
             self._stopped()
             return
-        except (Hang, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-            # On a board this ends in the watchdog; in a right product it does not happen.
-            self.complain("I5", f"{self.name}: the firmware ended with {error!r}")
+        except Hang:
+            self.complain("I5", f"{self.name} never ends its turn")
+            self._stopped()
+            return
+        except Exception as error:  # noqa: BLE001 - on a board whatever it is ends in the watchdog
+            self.complain(CRASH, f"{self.name}: the firmware ended with {described(error)}")
             self._stopped()
             return
         self._watch_table()

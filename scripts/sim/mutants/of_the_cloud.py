@@ -11,7 +11,6 @@ from sqlalchemy.exc import IntegrityError
 from cloud.accounting import service as accounting
 from cloud.benefits import settle
 from cloud.ingest import batch, chain, replay, store
-from cloud.ingest.outgoing import Post
 from protocols.errors import OK
 from protocols.ledger import parent, record
 from protocols.ledger.holder import Counters
@@ -62,27 +61,19 @@ def _seq_does_not_run_away(original: Any) -> Any:
 
 @mutant("acknowledges what it did not post", "message_loss", "link_drop", "message_reorder")
 def acks_what_it_did_not_post(patches: Patches) -> None:
-    """A gap in the journal is acknowledged over."""
+    """A gap in the journal is gone over: what lies behind it is acknowledged, and the journal goes on."""
 
     def make(original: Any) -> Any:
         def recs(self: Any, message: Any) -> None:
             original(self, message)
-            body = messages.unpack_recs(message.body)
-            message.device.claimed = max(getattr(message.device, "claimed", 0), body.from_seq + body.count)
+            body, device = messages.unpack_recs(message.body), message.device
+            if body.from_seq > device.next_seq:
+                device.next_seq, device.head_mac = body.from_seq + body.count, bytes(body.head_mac)
+                device.moved = True
 
         return recs
 
-    def ack(original: Any) -> Any:
-        def send(self: Any, device: Any) -> None:
-            true = device.next_seq
-            device.next_seq = max(true, getattr(device, "claimed", 0))
-            original(self, device)
-            device.next_seq = true
-
-        return send
-
     patches.wrap(batch.Batch, "_recs", make)
-    patches.wrap(Post, "ack", ack)
 
 
 @mutant("a grant ignores the escrow of other devices", "card_between_tills", "partition_device")

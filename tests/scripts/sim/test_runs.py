@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from cloud.ingest.outgoing import Post
 from scripts.sim import faults, runs
-from scripts.sim.mutants import mutants
+from scripts.sim.crash import CRASH
+from scripts.sim.mutants import Mutant, mutants
 from scripts.sim.simulation import Options
 
 SHORT = Options(11, 900, terminals=5, accounts=16, faults=faults.ready())
@@ -49,15 +51,28 @@ def test_quick_bugs_are_in_the_list():
 
 @pytest.mark.parametrize("name", QUICK)
 def test_seeded_bug_is_caught(name):
-    outcome = runs.hunt(name, seeds=3, steps=2_000)
-    assert outcome is not None, f"{name} slipped through"
-    assert outcome.invariant
+    caught = runs.hunt(name, seeds=3, steps=2_000)
+    assert caught is not None, f"{name} slipped through"
+    assert caught.outcome.invariant != CRASH
 
 
 def test_bug_is_not_caught_where_the_sound_product_fails_too(monkeypatch):
     failed = runs.run(SHORT)._replace(report={"violations": [{"invariant": "I5", "text": "", "step": 1}]})
     monkeypatch.setattr(runs, "run", lambda options, mutant="": failed)
     assert runs.hunt("sells_without_rights", seeds=1, steps=300) is None
+
+
+def test_crash_of_a_mutant_catches_nothing(monkeypatch):
+    """A patch that no longer fits the product ends in a TypeError at once: no invariant has seen the bug."""
+
+    def apply(patches):
+        patches.replace(Post, "ack", lambda self, device: None)
+
+    monkeypatch.setitem(mutants(), "ends_at_once", Mutant("ends_at_once", "", apply))
+    outcome = runs.run(SHORT, "ends_at_once")
+    assert outcome.invariant == CRASH
+    assert "TypeError" in outcome.report["violations"][0]["text"]
+    assert runs.hunt("ends_at_once", seeds=1, steps=300) is None
 
 
 def test_mutant_leaves_the_product_as_it_was():
