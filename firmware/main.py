@@ -22,8 +22,8 @@ def assemble(board) -> Supervisor:
     controller.boot()
     task = task_kind(controller)
     task.resume()
-    # The card first: what it needs from the network goes out in the same round.
-    return Supervisor((task, Sync(controller), controller), board.watchdog, board.panel)
+    # The card first: it is decided, and what it needs from the network goes out, in the same round.
+    return Supervisor((board.reader, task, Sync(controller), controller), board.watchdog, board.panel)
 
 
 def _task_kind(kind: str):

@@ -11,6 +11,10 @@ class Reader:
 
     dropped = 0
 
+    def step(self) -> int:
+        """Give each reader its turn, without waiting; the milliseconds until the next one is due."""
+        raise NotImplementedError
+
     def next_tap(self):
         """The next Tap, or None.  Never waits.  The id is used and forgotten: it is stored nowhere."""
         raise NotImplementedError

@@ -119,6 +119,10 @@ class WorldReader:
         """Lines that were no event."""
         return self._world.dropped
 
+    def step(self) -> int:
+        """Lines come by themselves."""
+        return 1000
+
     def next_tap(self):
         """The next Tap, or None."""
         event = self._world.next_event("card")

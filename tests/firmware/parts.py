@@ -136,6 +136,9 @@ class Hands:
         self.turns = []
         self.released = ""
 
+    def step(self):
+        return 1000
+
     def next_tap(self):
         return self.taps.pop(0) if self.taps else None
 

@@ -49,10 +49,14 @@ def settings(
 
 
 class Rig:
-    """One controller.  `reboot()` is what a power cut leaves: flash and storage."""
+    """One controller.  `reboot()` is what a power cut leaves: flash and storage.
 
-    def __init__(self, kind=GATE, sectors=8, rows=(), given=None, base_day=0, credit_total=0):
+    `reader_of(rig)`: the board's reader, where it is not the test's own hands.
+    """
+
+    def __init__(self, kind=GATE, sectors=8, rows=(), given=None, base_day=0, credit_total=0, reader_of=None):
         self.kind = kind
+        self.reader_of = reader_of
         self.flash = Nor(sectors)
         self.storage = RamStorage()
         self.link = RigLink()
@@ -80,6 +84,7 @@ class Rig:
         self.link.connection = connection
         self.storage.open_count = 0
         self.hands = Hands()
+        reader = self.reader_of(self) if self.reader_of is not None else self.hands
         provision = Provision(
             school=SCHOOL,
             device=self.device,
@@ -93,7 +98,7 @@ class Rig:
             flash=self.flash,
             storage=self.storage,
             clock=self.clock,
-            reader=self.hands,
+            reader=reader,
             portal=self.hands if self.kind == GATE else None,
             panel=self.panel,
             link=self.link,
@@ -106,7 +111,8 @@ class Rig:
         self.task = Turnstile(self.controller) if self.kind == GATE else Canteen(self.controller)
         self.task.resume()
         self.sync = Sync(self.controller)
-        self.loop = Supervisor((self.task, self.sync, self.controller), board.watchdog, self.panel)
+        tasks = (board.reader, self.task, self.sync, self.controller)
+        self.loop = Supervisor(tasks, board.watchdog, self.panel)
         self.dog = board.watchdog
         self.parent = Parent(self)
 

@@ -4,10 +4,13 @@ import inspect
 
 import pytest
 
+from firmware.drivers.mfrc522 import Mfrc522
 from firmware.drivers.mqtt import MqttLink
-from firmware.hal import clock, flash, link, panel, portal, reader, storage, watchdog
+from firmware.drivers.taps import Taps
+from firmware.hal import bus, chip, clock, flash, link, panel, portal, reader, storage, watchdog
 from firmware.ports import host, host_flash, host_storage, host_world
 from tests.firmware import parts
+from tests.firmware.drivers.readers.mfrc522_model import Mfrc522Model
 from tests.protocols.nor import Nor
 
 PAIRS = [
@@ -21,6 +24,10 @@ PAIRS = [
     (clock.Clock, parts.RigClock),
     (reader.Reader, host_world.WorldReader),
     (reader.Reader, parts.Hands),
+    (reader.Reader, Taps),
+    (chip.Chip, Mfrc522),
+    (bus.Spi, Mfrc522Model),
+    (bus.Switch, Mfrc522Model),
     (portal.Portal, host_world.WorldPortal),
     (portal.Portal, parts.Hands),
     (panel.Panel, host_world.WorldPanel),

@@ -1,0 +1,18 @@
+"""Which driver a reader is: one word of a board's configuration, one line here.
+
+Promises: only the driver that is named is loaded; a chip has no heap to spare for the others.
+"""
+
+from protocols.errors import FIELD_RANGE, Fault
+
+
+def make(kind: str, wires, clock, *, prove=None, power=None):
+    """The Chip (hal/chip.py) of a kind on its wires (hal/bus.py); Fault(FIELD_RANGE) for an unknown word.
+
+    `prove`: of drivers/proof.py, or None where cards are known by number; `power`: the chip's reset, or None.
+    """
+    if kind == "mfrc522":
+        from firmware.drivers.mfrc522 import Mfrc522
+
+        return Mfrc522(wires, clock, prove, power)
+    raise Fault(FIELD_RANGE, "reader kind", kind)

@@ -1,0 +1,79 @@
+"""What each reader's driver costs a board's heap, on the real MicroPython, by the code that a board gets."""
+
+import json
+import subprocess
+
+import pytest
+
+from reader_host.virtual.build import build
+
+KINDS = ("mfrc522",)
+# Of this interpreter: its objects are twice as big as a chip's, its table of names grows by 10 KB at once.
+MOST = 32 * 1024
+MOST_OF_OBJECTS = 6 * 1024
+
+PROGRAM = """
+import gc, json, sys
+from firmware.app.controller import Controller
+from firmware.app.sync import Sync
+from firmware.app.turnstile import Turnstile
+from firmware.boards import readers
+from firmware.drivers import taps
+from firmware.ports.host_world import HostClock
+
+class Wires:
+    def exchange(self, outgoing, incoming): pass
+    def write(self, data): pass
+    def read_into(self, buffer): return 0
+    def listen(self, on_bit): pass
+
+class Ticks:
+    def ticks_ms(self): return 0
+    def ticks_diff(self, later, earlier): return later - earlier
+
+clock, wires = HostClock(Ticks()), Wires()
+gc.collect()
+before, known = gc.mem_alloc(), set(sys.modules)
+prove = None
+if sys.argv[2] == "proving":
+    from firmware.drivers.proof import prover
+    prove = prover(1, None, None)
+chip = readers.make(sys.argv[1], wires, clock, prove=prove)
+gc.collect()
+all_of_it, modules = gc.mem_alloc() - before, sorted(set(sys.modules) - known)
+del known
+gc.collect()
+before = gc.mem_alloc()
+second = readers.make(sys.argv[1], wires, clock, prove=prove)
+gc.collect()
+print(json.dumps([all_of_it, gc.mem_alloc() - before, modules]))
+"""
+
+
+def loaded(micropython, kind, how):
+    """(bytes of heap with the code, bytes of the objects alone, modules) of one reader."""
+    command = [micropython, "-X", "heapsize=512k", "-c", PROGRAM, kind, how]
+    done = subprocess.run(
+        command, env={"MICROPYPATH": str(build())}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    whole, objects, modules = json.loads(done.stdout)
+    print(f"{kind} {how}: {whole} B of heap with its code, {objects} B where the code is frozen into flash")
+    return whole, objects, modules
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_board_loads_only_its_own_driver(micropython, kind):
+    whole, objects, modules = loaded(micropython, kind, "by_number")
+    others = {f"firmware.drivers.{name}" for name in KINDS} - {f"firmware.drivers.{kind}"}
+    assert not others.intersection(modules)
+    assert not [name for name in modules if name.endswith(("isodep", "application", "desfire"))]
+    assert whole < MOST
+    assert objects < MOST_OF_OBJECTS
+
+
+def test_keys_are_loaded_where_cards_prove_themselves(micropython):
+    whole, objects, modules = loaded(micropython, "mfrc522", "proving")
+    assert "firmware.drivers.isodep" in modules
+    assert "protocols.card.des" not in modules
+    assert whole < 2 * MOST
+    assert objects < MOST_OF_OBJECTS
