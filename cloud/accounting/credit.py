@@ -58,8 +58,29 @@ def repay(conn: Connection, school_id: int, now: int, account_ids: Iterable[int]
     return moved
 
 
+def uncovered(conn: Connection, school_id: int, account_ids: Iterable[int]) -> dict[int, int]:
+    """account_id to what its credit needs beside L to cover the rights that are out, minor units above 0.
+
+    After a restore that forgot a repayment: until it comes again, the purse must not give it to others.
+    """
+    slack, standing = _standing(conn, school_id, sorted(set(account_ids)))
+    needs = {account_id: out - slack - balance for account_id, (balance, out) in standing.items()}
+    return {account_id: need for account_id, need in needs.items() if need > 0}
+
+
 def _lacking(conn: Connection, school_id: int, account_ids: list[int] | None) -> dict[int, int]:
     """account_id to what its credit lacks, minor units; below 0: what it holds and no right needs."""
+    slack, standing = _standing(conn, school_id, account_ids)
+    lacking = {
+        account_id: max(0, out - slack) - balance for account_id, (balance, out) in standing.items()
+    }
+    return {account_id: lack for account_id, lack in lacking.items() if lack}
+
+
+def _standing(
+    conn: Connection, school_id: int, account_ids: list[int] | None
+) -> tuple[int, dict[int, tuple[int, int]]]:
+    """L of meal credit, and account_id to its credit's balance and what is out of it, minor units."""
     # Here and not above: devices asks the books for balances, so it imports this room.
     from cloud.devices import service as devices
 
@@ -72,8 +93,4 @@ def _lacking(conn: Connection, school_id: int, account_ids: list[int] | None) ->
         balances = {codes[code]: amount for code, amount in found.items()}
     out = store.reserved(conn, school_id, MEAL_CREDIT, list(balances))
     slack = devices.money_rules(conn, school_id).credit_highest_minor
-    lacking = {
-        account_id: max(0, out.get(account_id, 0) - slack) - balance
-        for account_id, balance in balances.items()
-    }
-    return {account_id: lack for account_id, lack in lacking.items() if lack}
+    return slack, {account_id: (amount, out.get(account_id, 0)) for account_id, amount in balances.items()}

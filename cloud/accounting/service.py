@@ -29,7 +29,7 @@ from cloud.accounting.books import (
 )
 from cloud.accounting.chain import Head
 from cloud.accounting.check import Checked, Difference, Watch, check, check_next, unchecked
-from cloud.accounting.credit import debts, repay
+from cloud.accounting.credit import debts, repay, uncovered
 from cloud.accounting.movements import (
     BY_EXPIRY,
     BY_NEED,
@@ -107,6 +107,7 @@ __all__ = [
     "sales",
     "top_up",
     "unchecked",
+    "uncovered",
 ]
 
 

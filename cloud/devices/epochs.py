@@ -145,6 +145,7 @@ def release(conn: Connection, vault: Vault, school_id: int, label: str, now: int
 
     What is known to be out; CAP for each purse with any row where the journal
     was not read since the last restore, since more may be out than is known.
+    What rights beside these need, of money or of credit beyond L, stays.
     """
     lock_school(conn, school_id)
     device = _device(conn, school_id, label)
@@ -171,10 +172,12 @@ def _release(conn: Connection, school_id: int, epoch: Any, now: int) -> Released
     ]
     codes = {one.account_id: accounting.purse(one.account_id) for one in rows}
     balances = accounting.balances(conn, school_id, codes.values())
+    uncovered = accounting.uncovered(conn, school_id, codes)
     entries, releases, reserved = [], [], 0
     for one in rows:
         wanted = max(one.out, rules.cap_minor) if is_unread else one.out
-        has = balances[codes[one.account_id]] - (out[one.account_id] - one.out)
+        needed = out[one.account_id] - one.out + uncovered.get(one.account_id, 0)
+        has = balances[codes[one.account_id]] - needed
         amount = max(0, min(wanted, has))
         reserved += wanted
         if amount:

@@ -62,6 +62,7 @@ class Batch:
         self._granted: defaultdict[Place, list[tuple[int, int, int]]] = defaultdict(list)
         self._archived_tables: list[tuple[Device, int]] = []
         self._over: dict[int, set[int]] = {}
+        self._owing: dict[int, set[int]] = {}
         self._of_older_tables: set[Device] = set()
         self._means = Means(conn, self._rights, now)
         self.refusals: Counter[tuple[int, int, int]] = Counter(inbox.refusals)
@@ -275,17 +276,21 @@ class Batch:
             self._write(school_id, found)
             self.record_count += len(found.rows)
             self._over.setdefault(school_id, set()).update(found.closed_days)
+            self._owing.setdefault(school_id, set()).update(found.owing)
         return replay
 
     def _settle(self) -> None:
-        """Days that a journal has closed: re-rate what a fund pays, and offer what became free."""
+        """Re-rate what a fund pays of days that a journal has closed, repay what came as a debt though its
+        purse has money free, and offer what became free."""
         for school_id, days in self._over.items():
-            if days:
+            owing = self._owing[school_id]
+            if days or owing:
                 # Counters and journals of this batch count too.
                 self._rights.write(self._conn, self._now)
                 self._write_journals()
-                returned = benefits.settle(self._conn, school_id, days, self._now)
-                devices.offer_rights(self._conn, school_id, returned, self._now)
+                returned = set(benefits.settle(self._conn, school_id, days, self._now))
+                returned.update(accounting.repay(self._conn, school_id, self._now, owing))
+                devices.offer_rights(self._conn, school_id, sorted(returned), self._now)
 
     def _write(self, school_id: int, found: Judged) -> None:
         """Entries, records, passages and outbox of one school."""

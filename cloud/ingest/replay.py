@@ -43,7 +43,8 @@ class Judged:
 
     `rows`: of the table record; `entries`: to post; `told`: for the outbox;
     `closed_days`: days that a device has closed; `alarms`: (kind, detail);
-    `obeyed`: records of commands; `confirmed`: of days that a person has confirmed.
+    `obeyed`: records of commands; `confirmed`: of days that a person has confirmed; `owing`: accounts
+    whose debt for meals moved, or whose purse may have become free behind the end of an epoch.
     """
 
     def __init__(self) -> None:
@@ -55,6 +56,7 @@ class Judged:
         self.alarms: list[tuple[str, str]] = []
         self.obeyed: list[Obeyed] = []
         self.confirmed: list[Obeyed] = []
+        self.owing: set[int] = set()
 
     def refuse(self, refusals: Sequence[int]) -> None:
         """The books refused some entries: keep why with their records, and tell nobody of them."""
@@ -152,6 +154,8 @@ class Replay:
             if item.amount > 0 and not (refusal and item.flags & record.SALE_SOURCE == record.FROM_BENEFIT):
                 paid = self._payers.lines(key, item.amount, is_late=device.status == "closed")
             self._rights.sold(key, right, after, item.seq)
+            if key[4] == record.MEAL_CREDIT:
+                found.owing.add(item.account)
         self._sales[device, item.seq] = item, refusal
         if item.amount <= 0:
             return int(refusal)
@@ -210,6 +214,8 @@ class Replay:
             self._rights.journaled(key, item.amount, item.seq)
         elif refusal != RETURN_EXCEEDS_RIGHTS:
             self._rights.replayed(key, after, item.seq)
+            if not device.is_open:
+                found.owing.add(item.account)
             # A till that has not journaled its grant yet cannot have returned from it: it is asked again.
             knows_all = right.journaled >= after.granted or after.returned >= right.recall_target
             if knows_all:
@@ -231,6 +237,7 @@ class Replay:
             return int(refusal)
         self._rights.replayed(key, after, item.seq)
         self._voids.add(named)
+        found.owing.add(item.account)
         sold = f"{device.record_prefix}{item.aux}"
         back = [(code, -amount) for code, amount in self._lines.get(named, ())]
         found.entries.append(
