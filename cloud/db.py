@@ -82,9 +82,9 @@ def _refers(table: str, *columns: str) -> ForeignKeyConstraint:
 school = Table(
     "school", metadata,
     _key("school_id"), _text("name"), _text("time_zone"), _text("currency", "RUB"), _text("country", "RU"),
-    Column("settings", Text, nullable=False, server_default="{}"),
-    _number("settings_version", 0), _number("table_version", 0), _number("incarnation", 1),
-    _number("incarnation_id", 0), _text("mode", "normal"), _text("recovery_reason", ""),
+    Column("settings", Text, nullable=False, server_default="{}"), _number("settings_version", 0),
+    _number("table_version", 0), _number("incarnation", 1), _number("incarnation_id", 0),
+    _text("mode", "normal"), _text("recovery_reason", ""), _number("batch_count", 0),
     CheckConstraint("school_id BETWEEN 1 AND 4294967295", name="school_id_range"),
     _one_of("mode", "normal", "recovery"),
 )  # fmt: skip

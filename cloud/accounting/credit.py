@@ -71,9 +71,7 @@ def uncovered(conn: Connection, school_id: int, account_ids: Iterable[int]) -> d
 def _lacking(conn: Connection, school_id: int, account_ids: list[int] | None) -> dict[int, int]:
     """account_id to what its credit lacks, minor units; below 0: what it holds and no right needs."""
     slack, standing = _standing(conn, school_id, account_ids)
-    lacking = {
-        account_id: max(0, out - slack) - balance for account_id, (balance, out) in standing.items()
-    }
+    lacking = {account_id: max(0, out - slack) - balance for account_id, (balance, out) in standing.items()}
     return {account_id: lack for account_id, lack in lacking.items() if lack}
 
 

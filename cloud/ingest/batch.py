@@ -69,8 +69,9 @@ class Batch:
         self._wait_for_archive: Callable[[], None] = lambda: None
         self.post = Post(conn, fleet, now)
         self.record_count = 0
-        self.heads: dict[int, tuple[tuple[int, int], accounting.Head]] = {}
-        """Schools that spoke: their incarnation and where their books stand after this batch."""
+        self._heads: dict[int, accounting.Head] = {}
+        self.witnessed: list[tuple[int, tuple[int, int], accounting.Head, int]] = []
+        """(school, its incarnation, where its books stand, batches so far) of those this batch was about."""
 
     # Taking
 
@@ -101,17 +102,19 @@ class Batch:
     def _acknowledge(self) -> None:
         """ACK every device that spoke; one that hands its journal over is told what of it has arrived."""
         for device, arrived in self._to_ack.items():
-            school_id = device.school_id
-            if school_id not in self.heads:
-                head = accounting.head(self._conn, school_id)
-                self.heads[school_id] = (device.incarnation, device.incarnation_id), head
+            books = books_head(self._head(device.school_id))
             for next_wanted in arrived if device.hands_over else [device.next_seq]:
-                self.post.ack(device, next_wanted, books_head(self.heads[school_id][1]))
+                self.post.ack(device, next_wanted, books)
         for device in self._forks.quarantined:
             self.post.lock(device, device.lock_reason)
             devices.note_status(
                 self._fleet.vault, device.school_id, device.device_id, device.epoch, device.status
             )
+
+    def _head(self, school_id: int) -> accounting.Head:
+        if school_id not in self._heads:
+            self._heads[school_id] = accounting.head(self._conn, school_id)
+        return self._heads[school_id]
 
     def refuse(self, device: Device, code: int) -> None:
         """Count what a device sent under a right MAC and yet cannot be."""
@@ -372,6 +375,11 @@ class Batch:
         self._wait_for_archive()
         if archive is not None:
             archive.append(self._frames(), now)
+            about = {device.school_id: device for device in self._devices.values()}
+            for school_id, device in sorted(about.items()):
+                incarnation = device.incarnation, device.incarnation_id
+                count = store.count_batch(self._conn, school_id)
+                self.witnessed.append((school_id, incarnation, self._head(school_id), count))
 
     def _write_journals(self) -> list[Device]:
         """Write where every journal that moved stands now."""

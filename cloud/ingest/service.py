@@ -133,21 +133,21 @@ class Ingest:
         if retained is not None:
             found.append(("the broker", retained.get(school_id)))
         with begin(self._engine) as conn:
-            own = self._own(
-                conn, (school.incarnation, school.incarnation_id), accounting.head(conn, school_id)
-            )
+            incarnation = school.incarnation, school.incarnation_id
+            own = self._own(incarnation, accounting.head(conn, school_id), school.batch_count)
             verdict = witness.judge(conn, self._vault, school_id, own, found)
             for kind, detail in verdict.alarms:
                 alarms.raise_alarm(conn, school_id, kind, detail, int(self._clock()))
         return verdict
 
-    def _own(self, conn: Connection, incarnation: tuple[int, int], head: accounting.Head) -> witness.Witness:
-        return witness.Witness(*incarnation, head.entry_count, head.hash, self._archive.length())
+    def _own(self, incarnation: tuple[int, int], head: accounting.Head, batches: int) -> witness.Witness:
+        return witness.Witness(*incarnation, head.entry_count, head.hash, self._archive.length(), batches)
 
     def _tell_head(self, school_id: int) -> None:
         with reading(self._engine) as conn:
             row = next(row for row in store.schools(conn) if row.school_id == school_id)
-            own = self._own(conn, (row.incarnation, row.incarnation_id), accounting.head(conn, school_id))
+            incarnation = row.incarnation, row.incarnation_id
+            own = self._own(incarnation, accounting.head(conn, school_id), row.batch_count)
         self._keep_head(school_id, own)
 
     def _keep_head(self, school_id: int, own: witness.Witness) -> None:
@@ -231,10 +231,8 @@ class Ingest:
         finally:
             if not done:
                 self._forget()
-        for school_id, (incarnation, head) in batch.heads.items():
-            self._keep_head(
-                school_id, witness.Witness(*incarnation, head.entry_count, head.hash, self._archive.length())
-            )
+        for school_id, incarnation, head, count in batch.witnessed:
+            self._keep_head(school_id, self._own(incarnation, head, count))
         self.record_count += batch.record_count
         for (school_id, device_id, code), count in sorted(batch.refusals.items()):
             place = f"{hex8(school_id)}/{hex8(device_id)}"

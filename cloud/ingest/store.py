@@ -40,9 +40,17 @@ def older_epochs(conn: Connection, school_ids: list[int], device_ids: list[int])
 
 
 def schools(conn: Connection) -> Sequence[Any]:
-    """school_id, incarnation, incarnation_id, mode of every school."""
-    statement = "SELECT school_id, incarnation, incarnation_id, mode FROM school ORDER BY school_id"
+    """school_id, incarnation, incarnation_id, mode, batch_count of every school."""
+    statement = (
+        "SELECT school_id, incarnation, incarnation_id, mode, batch_count FROM school ORDER BY school_id"
+    )
     return bulk.select(conn, statement)
+
+
+def count_batch(conn: Connection, school_id: int) -> int:
+    """One more batch of ingest about a school; how many there were."""
+    statement = "UPDATE school SET batch_count = batch_count + 1 WHERE school_id = ? RETURNING batch_count"
+    return int(bulk.select(conn, statement, (school_id,))[0][0])
 
 
 def incarnation(conn: Connection, school_id: int) -> int:

@@ -5,7 +5,8 @@ when a device says what it was told; a witness counts only under a key that the
 cloud alone has.  A forged one is an alarm, a missing one a reason for recovery
 unless no device has ever spoken.
 
-    u32 incarnation | u32 incarnation id | u64 entries | 32 B hash of the last | u64 archive length | 16 B MAC
+    u32 incarnation | u32 incarnation id | u64 entries | 32 B hash of the last | u64 archive length
+      | u64 batches | 16 B MAC
 """
 
 import os
@@ -24,7 +25,7 @@ from protocols.ids import hex8
 from protocols.mac import equal
 from protocols.wire import envelope, messages
 
-_BODY = struct.Struct("<IIQ32sQ")
+_BODY = struct.Struct("<IIQ32sQQ")
 _MAC = 16
 _LABEL = "cloud/head"
 
@@ -37,6 +38,8 @@ class Witness(NamedTuple):
     entry_count: int
     entry_head: bytes
     archive_length: int
+    batch_count: int
+    """Batches that were committed: what a device was told need not stand in the books."""
 
 
 class Verdict(NamedTuple):
@@ -118,6 +121,8 @@ def _later(conn: Connection, school_id: int, own: Witness, witness: Witness) -> 
         return f"{witness.entry_count - own.entry_count} entries are lost"
     if witness.entry_count and store.entry_hash(conn, school_id, witness.entry_count) != witness.entry_head:
         return f"entry {witness.entry_count} is another"
+    if witness.batch_count > own.batch_count:
+        return f"{witness.batch_count - own.batch_count} batches are lost"
     return ""
 
 

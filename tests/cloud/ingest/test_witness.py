@@ -1,0 +1,44 @@
+"""What stands outside the database tells that it was set back, also when the books lost nothing."""
+
+import pytest
+from sqlalchemy import Engine
+
+from cloud import db
+from cloud.accounting import service as accounting
+from cloud.ingest import witness
+from protocols.wire import envelope, topics
+from tests.cloud.ingest.peer import NOON, World
+from tests.cloud.ingest.test_recovery import backup, school, set_back
+
+
+@pytest.fixture
+def world(store_sqlite: Engine, tmp_path):
+    made = World(store_sqlite, tmp_path)
+    made.ingest.start({})
+    yield made
+    made.check_books()
+
+
+def test_silent_restore_that_lost_no_entry_is_seen(world: World) -> None:
+    account = world.of_line(world.line)[0]
+    world.handle(world.line.hello(), world.other.hello(), world.other.state(True))
+    kept = backup(world)
+    with db.begin(world.engine) as conn:
+        accounting.top_up(conn, world.school, account, 500, "N1", NOON)
+    # The grant is all that this life did in the books of no other one: the bank's line comes again.
+    out = world.handle(world.other.need(account, 500))
+    assert [answer.total for answer in world.other.told(out, envelope.ANSWER)] == [500]
+    retained = {world.school: dict(world.ingest.heads())[topics.cloud_head(world.school)]}
+    for found in (None, retained):
+        set_back(world, kept)
+        with db.begin(world.engine) as conn:
+            accounting.top_up(conn, world.school, account, 500, "N1", NOON)
+        if found:
+            witness.path_of(world.archive.folder, world.school).unlink()
+        world.ingest.start(found)
+        assert school(world)[2] == "recovery"
+        rows = world.rows(
+            f"SELECT granted FROM spending_right WHERE school_id = ? AND device_id = {world.other.device}"
+            f" AND account_id = {account}"
+        )
+        assert rows == [(500,)]
