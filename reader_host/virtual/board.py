@@ -51,7 +51,12 @@ class VirtualBoard:
             json.dump(dict(provision), file)
         board = cls(folder, heap_kb=heap_kb)
         done = subprocess.run(
-            board._command("prepare"), env=_environment(), capture_output=True, text=True, check=False
+            board._command("prepare"),
+            cwd=build(),
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode != 0:
             raise BoardError(f"{folder}: {(done.stdout + done.stderr).strip()}")
@@ -59,10 +64,11 @@ class VirtualBoard:
 
     def _command(self, action: str) -> list[str]:
         # The wheel's interpreter is a library inside one process of Python: no child stands in between.
-        # Its own `-m` would lose the exit code.
+        # Its own `-m` would lose the exit code, and looks into the working folder first: that is the build's,
+        # and no folder with sources, which would be compiled on the board's heap.
         start = "import sys, micropython_unix; sys.exit(micropython_unix.main())"
         interpreter = [sys.executable, "-I", "-c", start, "-X", f"heapsize={self.heap_kb}k"]
-        return [*interpreter, "-m", "firmware.main", action, str(self.folder)]
+        return [*interpreter, "-m", "firmware.main", action, str(self.folder.resolve())]
 
     @property
     def alive(self) -> bool:
@@ -86,6 +92,7 @@ class VirtualBoard:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                cwd=build(),
                 env=_environment(),
                 start_new_session=True,
             )
@@ -177,4 +184,4 @@ def _close(stream: object) -> None:
 
 def _environment() -> dict[str, str]:
     """Only what the interpreter needs: no secret of the parent reaches a board by its environment."""
-    return {"MICROPYPATH": f"{build()}:.frozen", "PATH": os.environ.get("PATH", "")}
+    return {"MICROPYPATH": ".frozen", "PATH": os.environ.get("PATH", "")}

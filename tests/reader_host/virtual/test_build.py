@@ -41,6 +41,6 @@ def test_refused_source_is_named(tmp_path, monkeypatch):
     wrong = tmp_path / "wrong.py"
     wrong.write_text("def broken(:\n")
     monkeypatch.setattr(builder, "_sources", lambda: [("protocols/wrong.py", wrong)])
-    with pytest.raises(builder.BuildError, match=r"protocols/wrong\.py"):
+    with pytest.raises(builder.BuildError, match=r"protocols\.wrong line 1"):
         builder.build(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
