@@ -122,7 +122,9 @@ class Controller:
             raise Fault(JOURNAL_BROKEN, "counters at %d" % start, "journal to %d" % journal.next_seq)
         newest = 0
         for item in journal.records(max(journal.oldest_seq, min(start, journal.next_seq - _TAIL))):
-            newest = max(newest, item.time)
+            # A clock that was set, or a day that was taken back: what stood before it is no guess any more.
+            is_set = item.type == record.CLOCK and item.flags != record.CLOCK_REFUSED
+            newest = item.time if is_set else max(newest, item.time)
             self.repeats.recover(item)
             if item.seq >= start:
                 self._fold(item)

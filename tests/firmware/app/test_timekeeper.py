@@ -142,6 +142,20 @@ def test_wrong_day_is_taken_back_over_boots():
     assert rig.controller.day(rig.clock.utc()) == TODAY + 2
 
 
+def test_boot_without_time_does_not_bring_the_wrong_day_back():
+    rig = poisoned()
+    tell(rig, MORNING + 3600, CONFIRMED)
+    rig.clock.known = False
+    rig.clock.now = 0
+    rig.reboot()
+    # The newest record says what time it may be, not one of the wrong day before it.
+    assert MORNING + 3600 <= rig.clock.utc() < MORNING + DAY_S
+    rig.tap(ANNA)
+    rig.run(2000)
+    assert rig.controller.day(rig.clock.utc()) == TODAY + 1
+    assert [item.day for item in rig.of_type(record.CLOSE_DAY)] == [TODAY, TODAY + 21]
+
+
 def test_cut_while_a_day_is_taken_back_can_be_mended():
     cuts = 0
     while True:
