@@ -1,7 +1,8 @@
 """The evening of a day: unused benefits expire, and meals that a fund should have paid are re-rated.
 
 Promises: a benefit expires when the journal of its holder has passed the day, so
-that nothing can be sold from it any more; a hot meal from money or credit goes
+that nothing can be sold from it any more, and the school's calendar has too: a
+till whose clock ran ahead may be taken back to the day; a hot meal from money or credit goes
 to the fund when its pupil is entitled, the till that sold it has passed the day
 and no right to that meal is out or was used; of a basket one portion of it.
 One pupil, day and meal has one external key, so that there is never a second
@@ -23,6 +24,8 @@ from protocols.ledger.holder import Counters, rights
 from protocols.ledger.record import MEALS_A_DAY, benefit_bucket
 
 LOOK_BACK_DAYS = 100
+# A till that closes its day may be so much ahead of this clock.
+_AHEAD_S = 3600
 
 
 def charge_key(account_id: int, day: int, meal: int) -> str:
@@ -55,7 +58,8 @@ def sweep(conn: Connection, school_id: int, today: int, now: int) -> list[int]:
 
 def _settle(conn: Connection, school_id: int, day: int, now: int) -> set[int]:
     closed = store.closed_by(conn, school_id, day)
-    taken = _expire(conn, school_id, day, closed, now)
+    is_over = day < store.school_time(conn, school_id).day(now + _AHEAD_S)
+    taken = _expire(conn, school_id, day, closed, now, is_over=is_over)
     chosen: dict[tuple[int, int], Any] = {}
     hot = meals.hot_goods(conn, school_id)
     entitled = {
@@ -75,7 +79,7 @@ def _is_past(row: Any, day: int, closed: set[tuple[int, int]]) -> bool:
 
 
 def _expire(
-    conn: Connection, school_id: int, day: int, closed: set[tuple[int, int]], now: int
+    conn: Connection, school_id: int, day: int, closed: set[tuple[int, int]], now: int, *, is_over: bool
 ) -> set[tuple[int, int]]:
     """End the rights that nobody can use any more; (account_id, meal) of those used or still out."""
     taken: set[tuple[int, int]] = set()
@@ -91,7 +95,7 @@ def _expire(
         if left <= 0 or row.status == "closed":
             continue
         # Of a lost device nobody knows: its rights stay reserved until a person releases it.
-        if row.status == "open" and _is_past(row, day, closed):
+        if is_over and row.status == "open" and _is_past(row, day, closed):
             place = row.device_id, row.epoch, row.account_id, row.bucket
             rows.append((left, school_id, *place))
             moved.append(accounting.Movement(*place, accounting.RETURNED, left, accounting.BY_EXPIRY, day))

@@ -9,11 +9,18 @@ from typing import Any
 from sqlalchemy import Connection
 
 from cloud import bulk, db
+from cloud.formats import SchoolTime
 
 
 def has_any(conn: Connection, school_id: int) -> bool:
     """Whether anybody of a school was ever entitled to a meal."""
     return bool(bulk.select(conn, "SELECT 1 FROM entitlement WHERE school_id = ? LIMIT 1", (school_id,)))
+
+
+def school_time(conn: Connection, school_id: int) -> SchoolTime:
+    """The calendar of a school."""
+    rows = bulk.select(conn, "SELECT time_zone FROM school WHERE school_id = ?", (school_id,))
+    return SchoolTime(rows[0][0], "ru")
 
 
 def overlapping(conn: Connection, school_id: int, first: int, last: int) -> Sequence[Any]:

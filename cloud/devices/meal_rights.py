@@ -157,6 +157,8 @@ def _place_benefits(
         for day, meal in sorted(wanted.get(account_id, ())):
             key = account_id, benefit_bucket(day, meal)
             is_free = key not in taken and benefits.charge_key(account_id, day, meal) not in charged
+            # What this till was given once and does not hold any more a table cannot give it again.
+            is_free = is_free and (day, meal) not in here[home, account_id]
             if is_free and meal <= table.MEALS and room[home] >= standing.benefit_minor:
                 room[home] -= standing.benefit_minor
                 made.moved.extend(accounting.grant((home, epochs[home]), key, 1, 0, cause))

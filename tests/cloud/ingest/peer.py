@@ -21,6 +21,7 @@ from tests.cloud.schools import add_goods, add_pupils, add_school, reference
 
 DAY = 20_000
 NOON = DAY * 86_400 + 9 * 3600
+NIGHT = (DAY + 1) * 86_400
 BREAKFAST, LUNCH = 1, 2
 PRICES = {BREAKFAST: 8500, LUNCH: 14000}
 

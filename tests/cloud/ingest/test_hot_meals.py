@@ -13,7 +13,7 @@ from protocols.errors import NOT_IN_MENU, OK
 from protocols.ids import hex8
 from protocols.ledger import record
 from protocols.wire import envelope, table
-from tests.cloud.ingest.peer import BREAKFAST, DAY, LUNCH, NOON, PRICES, Peer, World
+from tests.cloud.ingest.peer import BREAKFAST, DAY, LUNCH, NIGHT, NOON, PRICES, Peer, World
 
 PRICE = PRICES[LUNCH]
 ON_CREDIT = record.SALE_SINGLE | record.FROM_CREDIT
@@ -62,7 +62,8 @@ def row_of(world: World, peer: Peer, account: int) -> tuple[table.Row, table.Tab
 
 
 def close_day(world: World, *peers: Peer) -> None:
-    """Each till closes DAY."""
+    """The day is over, and each till closes it."""
+    world.now = NIGHT
     for peer in peers:
         seqs = [seq for seq, raw in enumerate(peer.raws, 1) if raw[0] in (record.SALE, record.VOID)]
         peer.write(record.CLOSE_DAY, amount=len(seqs), aux=max(seqs, default=0))
@@ -285,7 +286,7 @@ def test_meal_at_another_till_goes_to_the_fund_in_the_evening(world: World) -> N
     for _ in range(2):
         publish(world, NOON + 86_400)
         with db.begin(world.engine) as conn:
-            benefits.settle(conn, world.school, [DAY], NOON)
+            benefits.settle(conn, world.school, [DAY], NIGHT)
     assert len(entries(world, "rerate")) == 1
     whole(world)
 
@@ -361,7 +362,7 @@ def test_benefit_that_comes_behind_the_rerating_is_paid_by_the_purse(world: Worl
     with db.begin(world.engine) as conn:
         devices.lost(conn, world.vault, world.school, "line-2", NOON)
         devices.release(conn, world.vault, world.school, "line-2", NOON)
-        benefits.settle(conn, world.school, [DAY], NOON)
+        benefits.settle(conn, world.school, [DAY], NIGHT)
     assert len(entries(world, "rerate")) == 1
     with db.begin(world.engine) as conn:
         accounting.top_up(conn, world.school, account, 20_000, "N1", NOON)
@@ -381,7 +382,7 @@ def test_second_benefit_without_free_money_waits(world: World) -> None:
     with db.begin(world.engine) as conn:
         devices.lost(conn, world.vault, world.school, "line-2", NOON)
         devices.release(conn, world.vault, world.school, "line-2", NOON)
-        benefits.settle(conn, world.school, [DAY], NOON)
+        benefits.settle(conn, world.school, [DAY], NIGHT)
     publish(world)  # all that is free goes out to line-1
     world.handle(*world.other.all_recs())
     assert world.balances(FUND) == [-PRICE]

@@ -6,9 +6,10 @@ from sqlalchemy import Engine
 from cloud import db
 from cloud.benefits import service as benefits
 from cloud.benefits import store as benefit_store
+from cloud.devices import service as devices
 from protocols.errors import OK
 from protocols.ledger import record
-from tests.cloud.ingest.peer import DAY, LUNCH, NOON, World
+from tests.cloud.ingest.peer import DAY, LUNCH, NIGHT, NOON, World
 from tests.cloud.ingest.test_hot_meals import (
     BUCKET,
     FUND,
@@ -28,7 +29,7 @@ def world(store: Engine, tmp_path) -> World:
 
 def settle(world: World) -> None:
     with db.begin(world.engine) as conn:
-        benefits.settle(conn, world.school, [DAY], NOON)
+        benefits.settle(conn, world.school, [DAY], NIGHT)
 
 
 def reopened(world: World, flags: int) -> int:
@@ -58,6 +59,32 @@ def test_benefit_of_a_reopened_day_is_not_expired(world: World) -> None:
     assert world.records(world.line)[-1][1] == OK
     assert world.balances(FUND, "suspense:rule") == [-PRICE, 0]
     world.check_books()
+
+
+def test_day_that_is_not_over_ends_for_no_till(world: World) -> None:
+    # The clock of the till ran ahead: it closed the day, and comes back to it later.
+    account = world.of_line(world.line)[0]
+    entitle(world, account)
+    world.line.write(record.GRANT, account=account, amount=1, aux=BUCKET)
+    world.line.write(record.CLOSE_DAY)
+    world.handle(*world.line.all_recs())
+    with db.begin(world.engine) as conn:
+        devices.publish_tables(conn, world.vault, world.school, NOON)
+    assert returned(world) == 0
+    world.line.write(record.CLOCK, record.CLOCK_CONFIRMED, amount=-9 * 86_400)
+    world.line.sell(account, LUNCH, flags=FUNDED)
+    world.handle(*world.line.recs_of(2))
+    assert world.records(world.line)[-1][1] == OK
+    assert world.balances(FUND, "suspense:rule") == [-PRICE, 0]
+    # What was not used by then ends with the next table behind the day.
+    other = world.of_line(world.line)[1]
+    entitle(world, other)
+    close_day(world, world.line, world.other)
+    with db.begin(world.engine) as conn:
+        devices.publish_tables(conn, world.vault, world.school, NIGHT)
+    assert world.rows(
+        f"SELECT sum(returned) FROM spending_right WHERE school_id = ? AND bucket = {BUCKET}"
+    ) == [(1,)]
 
 
 def test_reopened_day_ends_with_its_second_close(world: World) -> None:
