@@ -6,12 +6,13 @@ settings are left as work for ingest in the caller's transaction.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from cloud.accounting import service as accounting
 from cloud.devices import placement, store
 from cloud.devices.broker import broker_files
 from cloud.devices.calendar import calendar, day_of
@@ -223,6 +224,12 @@ def offer_rights(conn: Connection, school_id: int, account_ids: Sequence[int], n
     """
     if account_ids and store.school(conn, school_id).table_version:
         placement.offer(conn, school_id, account_ids, now)
+
+
+def repay(conn: Connection, school_id: int, account_ids: Collection[int], now: int) -> None:
+    """Repay what these accounts owe for meals as far as their money is free, and offer what became free."""
+    if account_ids:
+        offer_rights(conn, school_id, accounting.repay(conn, school_id, now, account_ids), now)
 
 
 def holders(conn: Connection, school_id: int, account_id: int) -> list[Holder]:

@@ -97,6 +97,10 @@ class Batch:
         returned = self._judge()
         self._settle()
         self._decide(returned)
+        # A debt that came behind its money, and what came back though no card waits for it any more.
+        self._rights.write(self._conn, self._now)
+        for school_id, accounts in self._owing.items():
+            devices.repay(self._conn, school_id, accounts, self._now)
         self._acknowledge()
 
     def _acknowledge(self) -> None:
@@ -223,9 +227,8 @@ class Batch:
     def offer(self, device: Device, account_ids: list[int], work_id: int) -> None:
         """Money or credit is free here; nothing in recovery.  `work_id`: the row of downlink that asks."""
         if not device.in_recovery:
-            offers.offer(
-                self._desk({(device.school_id, each) for each in account_ids}), device, account_ids, work_id
-            )
+            desk = self._desk({(device.school_id, each) for each in account_ids})
+            offers.offer(desk, device, account_ids, work_id)
 
     def recall(self, device: Device, account_id: int) -> None:
         """A payout waits for what this till holds; nothing in recovery."""
@@ -279,21 +282,18 @@ class Batch:
             self._write(school_id, found)
             self.record_count += len(found.rows)
             self._over.setdefault(school_id, set()).update(found.closed_days)
-            self._owing.setdefault(school_id, set()).update(found.owing)
+            self._owing[school_id] = found.owing
         return replay
 
     def _settle(self) -> None:
-        """Re-rate what a fund pays of days that a journal has closed, repay what came as a debt though its
-        purse has money free, and offer what became free."""
+        """Days that a journal has closed: re-rate what a fund pays, and offer what became free."""
         for school_id, days in self._over.items():
-            owing = self._owing[school_id]
-            if days or owing:
+            if days:
                 # Counters and journals of this batch count too.
                 self._rights.write(self._conn, self._now)
                 self._write_journals()
-                returned = set(benefits.settle(self._conn, school_id, days, self._now))
-                returned.update(accounting.repay(self._conn, school_id, self._now, owing))
-                devices.offer_rights(self._conn, school_id, sorted(returned), self._now)
+                returned = benefits.settle(self._conn, school_id, days, self._now)
+                devices.offer_rights(self._conn, school_id, returned, self._now)
 
     def _write(self, school_id: int, found: Judged) -> None:
         """Entries, records, passages and outbox of one school."""

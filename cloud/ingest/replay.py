@@ -44,7 +44,7 @@ class Judged:
     `rows`: of the table record; `entries`: to post; `told`: for the outbox;
     `closed_days`: days that a device has closed; `alarms`: (kind, detail);
     `obeyed`: records of commands; `confirmed`: of days that a person has confirmed; `owing`: accounts
-    whose debt for meals moved, or whose purse may have become free behind the end of an epoch.
+    whose debt for meals moved, or whose rights came back.
     """
 
     def __init__(self) -> None:
@@ -214,8 +214,7 @@ class Replay:
             self._rights.journaled(key, item.amount, item.seq)
         elif refusal != RETURN_EXCEEDS_RIGHTS:
             self._rights.replayed(key, after, item.seq)
-            if not device.is_open:
-                found.owing.add(item.account)
+            found.owing.add(item.account)
             # A till that has not journaled its grant yet cannot have returned from it: it is asked again.
             knows_all = right.journaled >= after.granted or after.returned >= right.recall_target
             if knows_all:

@@ -84,6 +84,17 @@ def test_debt_that_comes_behind_the_money_is_repaid_at_once(world: World) -> Non
     whole(world)
 
 
+def test_rights_that_come_back_repay_a_debt_at_once(world: World) -> None:
+    account = world.of_line(world.line)[0]
+    take(world, world.line, account, ON_CREDIT)
+    assert world.balances(accounting.purse(account), credit(account)) == [40_000, -PRICE]
+    world.line.write(record.GRANT, account=account, amount=40_000)
+    world.line.write(record.RETURN, account=account, amount=9_000)
+    world.handle(*world.line.recs_of(2))
+    assert world.balances(accounting.purse(account), credit(account)) == [31_000, 9_000 - PRICE]
+    whole(world)
+
+
 def test_void_that_comes_late_leaves_no_money_with_the_credit(world: World) -> None:
     account = world.of_line(world.line)[0]
     seq = take(world, world.line, account, ON_CREDIT)
