@@ -15,4 +15,14 @@ def make(kind: str, wires, clock, *, prove=None, power=None):
         from firmware.drivers.mfrc522 import Mfrc522
 
         return Mfrc522(wires, clock, prove, power)
+    if kind == "pn532_spi":
+        from firmware.drivers.pn532 import FRAME_MAX, Pn532
+        from firmware.drivers.pn532_spi import SpiFrames
+
+        return Pn532(SpiFrames(wires, FRAME_MAX), clock, prove, power)
+    if kind == "pn532_serial":
+        from firmware.drivers.pn532 import FRAME_MAX, Pn532
+        from firmware.drivers.pn532_serial import SerialFrames
+
+        return Pn532(SerialFrames(wires, FRAME_MAX), clock, prove, power)
     raise Fault(FIELD_RANGE, "reader kind", kind)

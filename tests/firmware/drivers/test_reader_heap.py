@@ -7,7 +7,7 @@ import pytest
 
 from reader_host.virtual.build import build
 
-KINDS = ("mfrc522",)
+KINDS = ("mfrc522", "pn532_spi", "pn532_serial")
 # Of this interpreter: its objects are twice as big as a chip's, its table of names grows by 10 KB at once.
 MOST = 32 * 1024
 MOST_OF_OBJECTS = 6 * 1024
@@ -44,9 +44,12 @@ all_of_it, modules = gc.mem_alloc() - before, sorted(set(sys.modules) - known)
 del known
 gc.collect()
 before = gc.mem_alloc()
-second = readers.make(sys.argv[1], wires, clock, prove=prove)
+more = [None] * 16
+before = gc.mem_alloc()
+for number in range(16):
+    more[number] = readers.make(sys.argv[1], wires, clock, prove=prove)
 gc.collect()
-print(json.dumps([all_of_it, gc.mem_alloc() - before, modules]))
+print(json.dumps([all_of_it, (gc.mem_alloc() - before) // 16, modules]))
 """
 
 
@@ -74,6 +77,7 @@ def test_board_loads_only_its_own_driver(micropython, kind):
 def test_keys_are_loaded_where_cards_prove_themselves(micropython):
     whole, objects, modules = loaded(micropython, "mfrc522", "proving")
     assert "firmware.drivers.isodep" in modules
+    assert "firmware.drivers.isodep" not in loaded(micropython, "pn532_spi", "proving")[2]
     assert "protocols.card.des" not in modules
     assert whole < 2 * MOST
     assert objects < MOST_OF_OBJECTS

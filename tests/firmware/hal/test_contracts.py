@@ -6,11 +6,13 @@ import pytest
 
 from firmware.drivers.mfrc522 import Mfrc522
 from firmware.drivers.mqtt import MqttLink
+from firmware.drivers.pn532 import Pn532
 from firmware.drivers.taps import Taps
 from firmware.hal import bus, chip, clock, flash, link, panel, portal, reader, storage, watchdog
 from firmware.ports import host, host_flash, host_storage, host_world
 from tests.firmware import parts
 from tests.firmware.drivers.readers.mfrc522_model import Mfrc522Model
+from tests.firmware.drivers.readers.pn532_model import SerialModel, SpiModel
 from tests.protocols.nor import Nor
 
 PAIRS = [
@@ -27,7 +29,10 @@ PAIRS = [
     (reader.Reader, Taps),
     (chip.Chip, Mfrc522),
     (bus.Spi, Mfrc522Model),
+    (chip.Chip, Pn532),
     (bus.Switch, Mfrc522Model),
+    (bus.Spi, SpiModel),
+    (bus.Serial, SerialModel),
     (portal.Portal, host_world.WorldPortal),
     (portal.Portal, parts.Hands),
     (panel.Panel, host_world.WorldPanel),
