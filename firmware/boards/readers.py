@@ -10,6 +10,7 @@ def make(kind: str, wires, clock, *, prove=None, power=None):
     """The Chip (hal/chip.py) of a kind on its wires (hal/bus.py); Fault(FIELD_RANGE) for an unknown word.
 
     `prove`: of drivers/proof.py, or None where cards are known by number; `power`: the chip's reset, or None.
+    A reader on Wiegand has neither.
     """
     if kind == "mfrc522":
         from firmware.drivers.mfrc522 import Mfrc522
@@ -25,4 +26,8 @@ def make(kind: str, wires, clock, *, prove=None, power=None):
         from firmware.drivers.pn532_serial import SerialFrames
 
         return Pn532(SerialFrames(wires, FRAME_MAX), clock, prove, power)
+    if kind == "wiegand":
+        from firmware.drivers.wiegand import WiegandIn
+
+        return WiegandIn(wires, clock)
     raise Fault(FIELD_RANGE, "reader kind", kind)

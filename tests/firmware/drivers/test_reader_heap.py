@@ -7,7 +7,7 @@ import pytest
 
 from reader_host.virtual.build import build
 
-KINDS = ("mfrc522", "pn532_spi", "pn532_serial")
+KINDS = ("mfrc522", "pn532_spi", "pn532_serial", "wiegand")
 # Of this interpreter: its objects are twice as big as a chip's, its table of names grows by 10 KB at once.
 MOST = 32 * 1024
 MOST_OF_OBJECTS = 6 * 1024

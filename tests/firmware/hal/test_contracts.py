@@ -8,11 +8,13 @@ from firmware.drivers.mfrc522 import Mfrc522
 from firmware.drivers.mqtt import MqttLink
 from firmware.drivers.pn532 import Pn532
 from firmware.drivers.taps import Taps
+from firmware.drivers.wiegand import WiegandIn
 from firmware.hal import bus, chip, clock, flash, link, panel, portal, reader, storage, watchdog
 from firmware.ports import host, host_flash, host_storage, host_world
 from tests.firmware import parts
 from tests.firmware.drivers.readers.mfrc522_model import Mfrc522Model
 from tests.firmware.drivers.readers.pn532_model import SerialModel, SpiModel
+from tests.firmware.drivers.readers.test_wiegand import Wires
 from tests.protocols.nor import Nor
 
 PAIRS = [
@@ -30,6 +32,8 @@ PAIRS = [
     (chip.Chip, Mfrc522),
     (bus.Spi, Mfrc522Model),
     (chip.Chip, Pn532),
+    (chip.Chip, WiegandIn),
+    (bus.DataLines, Wires),
     (bus.Switch, Mfrc522Model),
     (bus.Spi, SpiModel),
     (bus.Serial, SerialModel),
