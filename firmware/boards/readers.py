@@ -6,11 +6,11 @@ Promises: only the driver that is named is loaded; a chip has no heap to spare f
 from protocols.errors import FIELD_RANGE, Fault
 
 
-def make(kind: str, wires, clock, *, prove=None, power=None):
+def make(kind: str, wires, clock, *, prove=None, power=None, channel=None):
     """The Chip (hal/chip.py) of a kind on its wires (hal/bus.py); Fault(FIELD_RANGE) for an unknown word.
 
     `prove`: of drivers/proof.py, or None where cards are known by number; `power`: the chip's reset, or None.
-    A reader on Wiegand has neither.
+    `channel`: for OSDP (key, random_bytes, address, is_installing), see drivers/osdp.py.
     """
     if kind == "mfrc522":
         from firmware.drivers.mfrc522 import Mfrc522
@@ -30,4 +30,8 @@ def make(kind: str, wires, clock, *, prove=None, power=None):
         from firmware.drivers.wiegand import WiegandIn
 
         return WiegandIn(wires, clock)
+    if kind == "osdp":
+        from firmware.drivers.osdp import OsdpPanel
+
+        return OsdpPanel(wires, clock, *channel)
     raise Fault(FIELD_RANGE, "reader kind", kind)

@@ -282,7 +282,11 @@ class Mfrc522:
     def _meet(self):
         """A talk with whoever has answered WUPA: the result of the round."""
         is_noise, collisions = False, 0
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
+            if attempt:
+                yield from self._field_again()
+                self._begin(self._wake[0], self._wake[1], False, _WAIT_TICKS, 7)
+                yield 2
             status = self._status
             if status in (ANSWERED, COLLIDED):
                 # ATQA differs from card to card: it alone may collide and says nothing.
@@ -295,12 +299,11 @@ class Mfrc522:
                     is_noise = True
                 collisions += status == COLLIDED
                 if collisions > 1:
-                    yield from self._field_again()
-                    return SEVERAL
+                    break
             is_noise = is_noise or status == DAMAGED
-            yield from self._field_again()
-            self._begin(self._wake[0], self._wake[1], False, _WAIT_TICKS, 7)
-            yield 2
+        yield from self._field_again()
+        if collisions > 1:
+            return SEVERAL
         return NOISE if is_noise else TORN
 
     def _read(self, uid: bytes, acknowledged: int):

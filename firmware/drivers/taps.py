@@ -6,15 +6,15 @@ keeps the others waiting.  A card that did not prove itself is a tap by the numb
 the person is answered and the journal has it: the tables do not know a protected card by that number.
 """
 
-from firmware.hal.chip import CARD, DEAD, NOISE, PENDING, SEVERAL, UNPROVEN
+from firmware.hal.chip import CARD, DEAD, NOISE, PENDING, SEVERAL, UNPROVEN, UNTRUSTED
 from firmware.hal.reader import Tap
-from protocols.errors import CARD_SEVERAL, READER_DEAD, READER_NOISE
+from protocols.errors import CARD_SEVERAL, READER_DEAD, READER_NOISE, READER_UNTRUSTED
 
 _QUEUE_MAX = 4
 _LONGEST_MS = 1000
 # A card at the edge of the field is noise for a moment; a reader that hears it so long is at fault.
 _NOISE_ROUNDS = 8
-_SHOWN = {DEAD: READER_DEAD, SEVERAL: CARD_SEVERAL, NOISE: READER_NOISE}
+_SHOWN = {DEAD: READER_DEAD, UNTRUSTED: READER_UNTRUSTED, SEVERAL: CARD_SEVERAL, NOISE: READER_NOISE}
 
 
 class Taps:

@@ -26,6 +26,8 @@ NOISE = 7
 UNPROVEN = 8
 # The reader does not answer; its driver starts it anew again and again.
 DEAD = 9
+# The reader answers, and has not the key of this board: nothing that it says is taken.
+UNTRUSTED = 10
 
 
 class Chip:

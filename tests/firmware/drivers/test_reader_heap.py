@@ -7,7 +7,7 @@ import pytest
 
 from reader_host.virtual.build import build
 
-KINDS = ("mfrc522", "pn532_spi", "pn532_serial", "wiegand")
+KINDS = ("mfrc522", "pn532_spi", "pn532_serial", "wiegand", "osdp")
 # Of this interpreter: its objects are twice as big as a chip's, its table of names grows by 10 KB at once.
 MOST = 32 * 1024
 MOST_OF_OBJECTS = 6 * 1024
@@ -38,7 +38,8 @@ prove = None
 if sys.argv[2] == "proving":
     from firmware.drivers.proof import prover
     prove = prover(1, None, None)
-chip = readers.make(sys.argv[1], wires, clock, prove=prove)
+channel = (bytes(16), None, 0, False)
+chip = readers.make(sys.argv[1], wires, clock, prove=prove, channel=channel)
 gc.collect()
 all_of_it, modules = gc.mem_alloc() - before, sorted(set(sys.modules) - known)
 del known
@@ -47,7 +48,7 @@ before = gc.mem_alloc()
 more = [None] * 16
 before = gc.mem_alloc()
 for number in range(16):
-    more[number] = readers.make(sys.argv[1], wires, clock, prove=prove)
+    more[number] = readers.make(sys.argv[1], wires, clock, prove=prove, channel=channel)
 gc.collect()
 print(json.dumps([all_of_it, (gc.mem_alloc() - before) // 16, modules]))
 """

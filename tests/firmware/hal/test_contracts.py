@@ -6,6 +6,7 @@ import pytest
 
 from firmware.drivers.mfrc522 import Mfrc522
 from firmware.drivers.mqtt import MqttLink
+from firmware.drivers.osdp import OsdpPanel
 from firmware.drivers.pn532 import Pn532
 from firmware.drivers.taps import Taps
 from firmware.drivers.wiegand import WiegandIn
@@ -33,6 +34,7 @@ PAIRS = [
     (bus.Spi, Mfrc522Model),
     (chip.Chip, Pn532),
     (chip.Chip, WiegandIn),
+    (chip.Chip, OsdpPanel),
     (bus.DataLines, Wires),
     (bus.Switch, Mfrc522Model),
     (bus.Spi, SpiModel),

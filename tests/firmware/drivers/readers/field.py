@@ -30,6 +30,7 @@ class TypeA:
     """One card.  `applications`: something with apdu() behind ISO-DEP, or None.
 
     `strength`: a stronger card drowns a weaker one's answer.  `left`: frames until it is pulled away.
+    `deaf_to`: the one frame that it does not hear.
     `delays`: how often it asks for more time at each APDU; `spoil(place, answer)`: makes an answer wrong.
     """
 
@@ -39,6 +40,7 @@ class TypeA:
         self.sak = sak if sak is not None else (0x20 if applications is not None else 0x08)
         self.strength = strength
         self.left = None
+        self.deaf_to = None
         self.delays = 0
         self.spoil = None
         self.size = size
@@ -62,6 +64,8 @@ class TypeA:
                 return None
             self.left -= 1
         self.frames += 1
+        if self.frames == self.deaf_to:
+            return None
         answer = self._hear(data, last_bits)
         if answer is not None and self.spoil is not None:
             answer = self.spoil(self.frames, answer)

@@ -50,6 +50,20 @@ def test_damaged_blocks_are_repeated():
         assert stand.chip.credential == PROVED
 
 
+def test_lost_blocks_are_said_again_by_the_rules():
+    for size in (0, 5):
+        stand = proving(desfire(), size=size)
+        stand.crowd.cards[0].ats = bytes((5, 0x70 | size, 0x77, 0x40, 0x02))
+        stand.until(CARD)
+        frames = stand.crowd.cards[0].frames
+        # From the first block behind RATS on; the last is the farewell.
+        for lost in range(12, frames):
+            stand = proving(desfire(), size=size, deaf_to=lost)
+            stand.crowd.cards[0].ats = bytes((5, 0x70 | size, 0x77, 0x40, 0x02))
+            assert stand.until(CARD, NOISE, TORN, UNPROVEN)[0] == CARD, (size, lost)
+            assert stand.chip.credential == PROVED
+
+
 def test_card_pulled_in_the_talk_is_torn_and_read_when_it_returns():
     stand = proving(desfire())
     stand.until(CARD)

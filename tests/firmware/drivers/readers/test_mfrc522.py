@@ -178,6 +178,30 @@ def test_wrong_check_byte_checksum_or_cascade_is_never_a_card():
             assert found != CARD or stand.chip.credential == "a:04C767F2066180", (frame, place)
 
 
+def test_answer_changed_on_its_way_is_noise():
+    def hurt(size, place):
+        def noise(heard):
+            if heard is None or len(heard) != size:
+                return None if heard is None else (heard, 0)
+            data = bytearray(heard)
+            data[place] ^= 0x10
+            return bytes(data), 0
+
+        return noise
+
+    # The check byte of a number, each byte of SAK and its checksum.
+    for size, places in ((5, range(4, 5)), (3, range(3))):
+        for place in places:
+            stand = bench(TypeA(UID4))
+            stand.crowd.noise = hurt(size, place)
+            assert set(stand.pass_ms(600)) == {NOISE}, (size, place)
+
+
+def test_number_that_is_not_whole_is_noise():
+    # SAK says that more follows, and there is no cascade tag.
+    assert set(bench(TypeA(UID4, sak=0x0C)).pass_ms(600)) == {NOISE}
+
+
 def test_single_bad_frame_is_repeated():
     def spoil(frame, answer):
         return (b"\x00" * len(answer[0]), answer[1]) if frame == 3 else answer
@@ -213,6 +237,15 @@ def test_chip_that_lost_its_settings_is_set_up_again():
     stand.model.power_on()
     # The card lost its power too, so it is a card anew; the repeated tap is the application's.
     assert stand.until(CARD, DEAD)[0] == CARD
+
+
+def test_antenna_that_the_chip_turned_off_comes_back():
+    # As it does by itself when it is too hot: version, timer and all else are as before.
+    stand = bench()
+    stand.until(NOTHING)
+    stand.model.write(0x14, 0x80)
+    stand.crowd.lay(TypeA(UID4))
+    assert stand.until(CARD)[1] < 500
 
 
 def test_chip_that_hangs_is_dead_and_comes_back():
