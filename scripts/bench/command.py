@@ -147,3 +147,19 @@ def verify(*, as_json: bool, records: int, rounds: int) -> None:
     except report.BenchError as error:
         raise click.ClickException(str(error)) from error
     finish(outcome, as_json=as_json)
+
+
+@bench.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--polls", type=click.IntRange(10), default=200, show_default=True, help="Looks at an empty field."
+)
+def reader(*, as_json: bool, polls: int) -> None:
+    """A look at an empty field by reader: bus and heap, beside the usual blocking way."""
+    from scripts.bench import reader as measured
+
+    try:
+        outcome = measured.run(polls=polls)
+    except report.BenchError as error:
+        raise click.ClickException(str(error)) from error
+    finish(outcome, as_json=as_json)

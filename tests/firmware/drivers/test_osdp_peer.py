@@ -181,7 +181,7 @@ while True:
 """
 
 
-def test_panel_on_micropython_reads_from_libosdp(micropython: Path):
+def test_panel_on_micropython_reads_from_libosdp(micropython):
     wire = Wire()
     reader = reader_on(wire, KEY, [osdp.LibFlag.EnforceSecure])
     process = subprocess.Popen(
