@@ -17,7 +17,7 @@ class Spi:
 
 
 class Serial:
-    """An asynchronous line, 8 bits, no parity, one stop bit; on RS-485 the port turns the direction."""
+    """An asynchronous line, 8 bits, no parity, one stop bit; on RS-485 the transceiver turns by itself."""
 
     def write(self, data) -> None:
         """Hand all bytes over to be sent."""
