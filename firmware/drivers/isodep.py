@@ -15,10 +15,14 @@ from protocols.errors import CARD_GONE, READER_NOISE, Fault
 _ASK_FOR_ATS = b"\xe0\x50"
 _FRAME_MAX = const(64)
 _FRAME_SIZES = (16, 24, 32, 40, 48, _FRAME_MAX)
-_HAS_TA, _HAS_TB, _HAS_TC = const(0x10), const(0x20), const(0x40)
+_HAS_TA = const(0x10)
+_HAS_TB = const(0x20)
 # PCB: I-blocks, R(ACK), R(NAK), S(DESELECT), S(WTX); the number of the block is bit 0, chaining bit 4.
-_INFORMATION, _ACKNOWLEDGE, _REPEAT = const(0x02), const(0xA2), const(0xB2)
-_DESELECT, _MORE_TIME = const(0xC2), const(0xF2)
+_INFORMATION = const(0x02)
+_ACKNOWLEDGE = const(0xA2)
+_REPEAT = const(0xB2)
+_DESELECT = const(0xC2)
+_MORE_TIME = const(0xF2)
 _CHAINED = const(0x10)
 # 256 * 16 / 13.56 MHz in ticks of 25 us, rounded up, doubled for each step of FWI.
 _TIME_UNIT = const(13)

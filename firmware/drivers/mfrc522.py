@@ -27,30 +27,36 @@ from protocols.card.credential import of_uid
 from protocols.errors import CARD_GONE, READER_DEAD, READER_NOISE, Fault
 
 # Registers, and commands of the first of them.
-_COMMAND, _COM_IRQ, _ERROR, _FIFO, _FIFO_LEVEL = (
-    const(0x01),
-    const(0x04),
-    const(0x06),
-    const(0x09),
-    const(0x0A),
-)
-_CONTROL, _BIT_FRAMING, _MODE, _TX_MODE, _RX_MODE = (
-    const(0x0C),
-    const(0x0D),
-    const(0x11),
-    const(0x12),
-    const(0x13),
-)
-_TX_CONTROL, _TX_ASK, _RF_CONFIG, _VERSION = const(0x14), const(0x15), const(0x26), const(0x37)
-_T_MODE, _T_PRESCALER, _T_RELOAD_HIGH, _T_RELOAD_LOW = const(0x2A), const(0x2B), const(0x2C), const(0x2D)
-_IDLE, _TRANSCEIVE, _SOFT_RESET = const(0x00), const(0x0C), const(0x0F)
+_COMMAND = const(0x01)
+_COM_IRQ = const(0x04)
+_ERROR = const(0x06)
+_FIFO = const(0x09)
+_FIFO_LEVEL = const(0x0A)
+_CONTROL = const(0x0C)
+_BIT_FRAMING = const(0x0D)
+_MODE = const(0x11)
+_TX_MODE = const(0x12)
+_RX_MODE = const(0x13)
+_TX_CONTROL = const(0x14)
+_TX_ASK = const(0x15)
+_RF_CONFIG = const(0x26)
+_VERSION = const(0x37)
+_T_MODE = const(0x2A)
+_T_PRESCALER = const(0x2B)
+_T_RELOAD_HIGH = const(0x2C)
+_T_RELOAD_LOW = const(0x2D)
+_IDLE = const(0x00)
+_TRANSCEIVE = const(0x0C)
+_SOFT_RESET = const(0x0F)
 _READ = const(0x80)
 
-_RECEIVED, _TIMED_OUT = const(0x30), const(0x01)
+_RECEIVED = const(0x30)
+_TIMED_OUT = const(0x01)
 _COLLISION = const(0x08)
 # Write, temperature, buffer, parity and protocol errors: the checksum is counted here.
 _WRONG = const(0xD3)
-_ANTENNA_ON, _ANTENNA_OFF = const(0x83), const(0x80)
+_ANTENNA_ON = const(0x83)
+_ANTENNA_OFF = const(0x80)
 _SEND = const(0x80)
 _CHECKSUM = const(0x80)
 

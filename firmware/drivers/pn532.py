@@ -24,16 +24,22 @@ from firmware.hal.chip import (
 from protocols.card.credential import of_uid
 from protocols.errors import BAD_CREDENTIAL, CARD_ANSWER, CARD_GONE, READER_DEAD, READER_NOISE, Fault
 
-_TO_CHIP, _TO_HOST = const(0xD4), const(0xD5)
-_VERSION, _SAM, _RF, _EXCHANGE, _LIST = const(0x02), const(0x14), const(0x32), const(0x40), const(0x4A)
+_TO_CHIP = const(0xD4)
+_TO_HOST = const(0xD5)
+_VERSION = const(0x02)
+_SAM = const(0x14)
+_RF = const(0x32)
+_EXCHANGE = const(0x40)
+_LIST = const(0x4A)
 # The chip by its own name in the answer to GetFirmwareVersion.
 _IC = const(0x32)
 
 # How a command ended.
-_ANSWERED, _DAMAGED = const(1), const(2)
-
+_ANSWERED = const(1)
+_DAMAGED = const(2)
 # What to read: an acknowledgement, a list of two cards, an answer of a card.
-_ACK_SIZE, _LIST_SIZE = const(6), const(100)
+_ACK_SIZE = const(6)
+_LIST_SIZE = const(100)
 FRAME_MAX = 140
 """Bytes of the longest frame that comes from the chip or goes to it."""
 
@@ -54,7 +60,8 @@ _PARTS = const(16)
 
 # Status of InDataExchange (7.1): time is out, the target was released, the card has gone.
 _GONE = b"\x01\x29\x2b"
-_STATUS, _MORE = const(0x3F), const(0x40)
+_STATUS = const(0x3F)
+_MORE = const(0x40)
 _SPEAKS_ISO_DEP = const(0x20)
 
 
@@ -127,8 +134,12 @@ class Pn532:
 
     def _begin(self, prepared, command: int, want: int, limit_ms: int) -> None:
         self._frames.send(prepared)
-        self._command, self._want, self._limit_ms = command, want, limit_ms
-        self._is_busy, self._is_acknowledged = True, False
+        # One by one: on a board a line of several would make a tuple at each poll.
+        self._command = command
+        self._want = want
+        self._limit_ms = limit_ms
+        self._is_busy = True
+        self._is_acknowledged = False
         self._begun = self._clock.uptime()
 
     def _look(self) -> int:
@@ -162,7 +173,8 @@ class Pn532:
         start += 2
         if start + 2 > count:
             return 0 if count < _ACK_SIZE else -1
-        size, check = buffer[start], buffer[start + 1]
+        size = buffer[start]
+        check = buffer[start + 1]
         if size == 0x00 and check == 0xFF:
             self._size = 0
             return min(start + 3, count)
@@ -176,7 +188,8 @@ class Pn532:
             total += buffer[place]
         if total & 0xFF or buffer[start + 2] != _TO_HOST or buffer[start + 3] != self._command + 1:
             return -1
-        self._at, self._size = start + 4, size - 2
+        self._at = start + 4
+        self._size = size - 2
         return end + 1
 
     def _ask(self, command: int, parameters=b"", limit_ms: int = _ANSWER_LIMIT_MS):

@@ -6,7 +6,9 @@ Source: UM0701-02, 6.2.5 (status reading, data writing, data reading).
 
 from firmware.hal.chip import const
 
-_STATUS, _WRITE, _READ = const(0x02), const(0x01), const(0x03)
+_STATUS = const(0x02)
+_WRITE = const(0x01)
+_READ = const(0x03)
 _READY = const(0x01)
 # The four bits of a number the other way round.
 _TURNED = b"\x00\x08\x04\x0c\x02\x0a\x06\x0e\x01\x09\x05\x0d\x03\x0b\x07\x0f"

@@ -16,7 +16,6 @@ from typing import Any
 from reader_host.virtual.build import build
 from scripts.bench.report import BenchError, Goal, Report, Row
 
-ROOT = Path(__file__).resolve().parents[2]
 TRANSACTIONS_BELOW = 12
 SHORTER_THAN_BLOCKING = 10
 RIVAL = "blocking"
@@ -83,24 +82,13 @@ def _rows(name: str, outcome: dict[str, Any], rival: dict[str, Any], *, is_floor
 def _measure(way: str, polls: int) -> dict[str, Any]:
     """The figures that MicroPython printed."""
     interpreter = Path(sys.executable).parent / "micropython"
-    paths = {**os.environ, "MICROPYPATH": f"{build()}:{ROOT}"}
-    command = [
-        str(interpreter),
-        "-X",
-        f"heapsize={_HEAP_KB}k",
-        "-m",
-        "scripts.bench.chip.empty_field",
-        way,
-        str(polls),
-    ]
+    program = Path(__file__).parent / "chip" / "empty_field.py"
+    firmware = build(users=[program])
+    paths = {**os.environ, "MICROPYPATH": str(firmware)}
+    command = [str(interpreter), "-X", f"heapsize={_HEAP_KB}k", str(program), way, str(polls)]
+    # MicroPython looks into the working folder first, so that must not be one with sources.
     done = subprocess.run(
-        command,
-        cwd=Path(__file__).parent / "chip",
-        env=paths,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
+        command, cwd=firmware, env=paths, capture_output=True, text=True, check=False, timeout=300
     )
     if done.returncode:
         raise BenchError(f"{way} on MicroPython: {(done.stderr or done.stdout).strip()}")

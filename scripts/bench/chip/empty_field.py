@@ -4,7 +4,7 @@ The buses are chips with nobody before them.  They make no object and have a tim
 8 us at 1 MHz, a transaction 40 us more for the select line and the call, as on a small chip; a serial line
 works by itself.  So counts and bus times are the same on every machine.
 
-    micropython -m scripts.bench.chip.empty_field WAY POLLS      prints one JSON object
+    micropython empty_field.py WAY POLLS      prints one JSON object
 """
 
 import gc

@@ -181,13 +181,16 @@ while True:
 """
 
 
-def test_panel_on_micropython_reads_from_libosdp(micropython):
+def test_panel_on_micropython_reads_from_libosdp(micropython, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM, encoding="utf-8")
+    firmware = build(users=[program])
     wire = Wire()
     reader = reader_on(wire, KEY, [osdp.LibFlag.EnforceSecure])
     process = subprocess.Popen(
-        [micropython, "-X", "heapsize=256k", "-c", PROGRAM],
+        [micropython, "-X", "heapsize=256k", program],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={"MICROPYPATH": str(build())}, bufsize=0,
+        cwd=firmware, env={"MICROPYPATH": str(firmware)}, bufsize=0,
     )  # fmt: skip
     try:
         for pipe in (process.stdout, process.stderr):
