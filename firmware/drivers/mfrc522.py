@@ -10,6 +10,7 @@ Source: NXP MFRC522 data sheet rev. 3.9: 8.1.2 SPI, 9.3 registers, 10.3 commands
 
 from firmware.drivers import iso14443
 from firmware.drivers.iso14443 import ANSWERED, COLLIDED, DAMAGED, SILENT
+from firmware.drivers.steps import Steps
 from firmware.hal.chip import (
     CARD,
     DEAD,
@@ -89,7 +90,7 @@ _MISSES = const(2)
 _RESTARTS = const(3)
 
 
-class Mfrc522:
+class Mfrc522(Steps):
     """One chip; keeps hal/chip.py, and Air of iso14443.py for the talks.
 
     `spi`: hal/bus; `clock`: hal/clock.  `prove(uid)`: the talk whose value is the
@@ -98,8 +99,8 @@ class Mfrc522:
     """
 
     def __init__(self, spi, clock, prove=None, power=None) -> None:
+        super().__init__(clock)
         self._spi = spi
-        self._clock = clock
         self._power = power
         self._prove = prove
         self._isodep = None
@@ -121,43 +122,8 @@ class Mfrc522:
         self._halt = _frame(iso14443.HALT)
         self._selects: list[tuple] = []
         self._version = self._reload = self._has_checksum = 0
-        self._is_busy = False
-        self._status = SILENT
-        self._begun = self._limit_ms = self._due = 0
+        self._begun = self._limit_ms = 0
         self._restarts = 0
-        self._result = PENDING
-        self._life = self._live()
-        self.wait_ms = 0
-        self.credential = ""
-        self.fault = None
-
-    def poll(self) -> int:
-        """One step of the round."""
-        now = self._clock.uptime()
-        if self.wait_ms:
-            left = self._clock.uptime_elapsed(self._due, now)
-            if left > 0:
-                self.wait_ms = left
-                return PENDING
-        wait = self._step()
-        self.wait_ms = wait
-        self._due = now + wait
-        result = self._result
-        self._result = PENDING
-        return result
-
-    def _step(self) -> int:
-        """Look whether the exchange has ended, and go on with life when it has; milliseconds to wait."""
-        if self._is_busy:
-            try:
-                self._status = self._look()
-            except Fault as fault:
-                self._is_busy = False
-                return self._life.throw(fault)
-            if self._status == PENDING:
-                return 1
-            self._is_busy = False
-        return next(self._life)
 
     # The chip
 

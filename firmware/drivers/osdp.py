@@ -8,13 +8,14 @@ tried anew every second.  poll() is one step that returns at once.  Each poll en
 Source: SIA OSDP v2.2: 5 packets and sequence, 7 replies; libosdp (Apache-2.0) is the peer of the tests.
 """
 
+from firmware.drivers.steps import Steps
 from firmware.hal.chip import CARD, DEAD, NOISE, NOTHING, PENDING, UNTRUSTED, const
 from protocols.card import osdp
 from protocols.card.wiegand import of_raw_bits
 from protocols.errors import FIELD_RANGE, READER_DEAD, READER_NOISE, READER_UNTRUSTED, Fault
 
 _PIECES_MAX = const(16)
-_LOOK_MS = const(5)
+_OVER = const(1)
 # The standard gives a reader 200 ms to answer (5.7).
 _ANSWER_MS = const(250)
 _POLL_MS = const(50)
@@ -25,7 +26,7 @@ _BUSY_MAX = const(20)
 _KEY_SIZE = const(16)
 
 
-class OsdpPanel:
+class OsdpPanel(Steps):
     """One reader; keeps hal/chip.py.
 
     `serial`: hal/bus; `key`: the SCBK of this reader, 16 bytes, never the maker's:
@@ -33,13 +34,15 @@ class OsdpPanel:
     the maker's key, and gets `key` over it.
     """
 
+    _LOOK_MS = 5
+
     def __init__(
         self, serial, clock, key: bytes, random_bytes, address: int = 0, is_installing: bool = False
     ):
         if len(key) != _KEY_SIZE or key == osdp.MAKERS_KEY or not 0 <= address < 0x7F:
             raise Fault(FIELD_RANGE, "osdp key or address")
+        super().__init__(clock)
         self._serial = serial
-        self._clock = clock
         self._key = key
         self._random_bytes = random_bytes
         self._address = address
@@ -49,37 +52,15 @@ class OsdpPanel:
         self._count = 0
         self._sequence = 0
         self._channel = None
-        self._is_waiting = self._is_rubbish = False
+        self._is_rubbish = False
         self._reply = None
-        self._begun = self._due = 0
-        self._result = PENDING
-        self._life = self._live()
-        self.wait_ms = 0
-        self.credential = ""
-        self.fault = None
+        self._begun = 0
 
-    def poll(self) -> int:
-        """One step."""
-        now = self._clock.uptime()
-        if self.wait_ms:
-            left = self._clock.uptime_elapsed(self._due, now)
-            if left > 0:
-                self.wait_ms = left
-                return PENDING
-        wait = self._step(now)
-        self.wait_ms = wait
-        self._due = now + wait
-        result = self._result
-        self._result = PENDING
-        return result
-
-    def _step(self, now: int) -> int:
-        if self._is_waiting:
-            self._reply = self._receive()
-            if self._reply is None and self._clock.uptime_elapsed(now, self._begun) <= _ANSWER_MS:
-                return _LOOK_MS
-            self._is_waiting = False
-        return next(self._life)
+    def _look(self) -> int:
+        """PENDING, or _OVER: the reply is there, or its time is over and `_reply` is None."""
+        self._reply = self._receive()
+        passed = self._clock.uptime_elapsed(self._clock.uptime(), self._begun)
+        return _OVER if self._reply is not None or passed > _ANSWER_MS else PENDING
 
     def _receive(self):
         """The reply that has come, or None."""
@@ -115,9 +96,9 @@ class OsdpPanel:
         while tries < _TRIES:
             self._count = 0
             self._serial.write(packet)
-            self._is_waiting = True
+            self._is_busy = True
             self._begun = self._clock.uptime()
-            yield _LOOK_MS
+            yield self._LOOK_MS
             reply = self._reply
             if reply is None:
                 self._is_rubbish = self._is_rubbish or self._count > 0

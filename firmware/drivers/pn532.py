@@ -8,6 +8,7 @@ so is told as DEAD at each try.  Leaves to `frames` (pn532_spi.py, pn532_serial.
 Source: NXP UM0701-02 PN532 user manual, rev. 02: 6.2 frames, 7.1 error codes, 7.2 and 7.3 commands.
 """
 
+from firmware.drivers.steps import Steps
 from firmware.hal.chip import (
     CARD,
     DEAD,
@@ -48,7 +49,6 @@ _ACK_LIMIT_MS = const(50)
 _ANSWER_LIMIT_MS = const(300)
 # A card may take what its ATS says, and the chip repeats.
 _CARD_LIMIT_MS = const(3000)
-_LOOK_MS = const(2)
 _POLL_MS = const(50)
 _REST_MS = const(100)
 _RETRY_MS = const(1000)
@@ -72,7 +72,7 @@ def frame(command: int, parameters=b"") -> bytes:
     return b"\x00\x00\xff" + bytes((size, -size & 0xFF)) + body + bytes((-sum(body) & 0xFF, 0))
 
 
-class Pn532:
+class Pn532(Steps):
     """One chip; keeps hal/chip.py.
 
     `frames`: see pn532_spi.py; `clock`: hal/clock; `prove(uid)`: the talk whose value is
@@ -80,9 +80,11 @@ class Pn532:
     number; `power`: a Switch at RSTPD_N that is turned off and on at each start, or None.
     """
 
+    _LOOK_MS = 2
+
     def __init__(self, frames, clock, prove=None, power=None) -> None:
+        super().__init__(clock)
         self._frames = frames
-        self._clock = clock
         self._prove = prove
         self._power = power
         self._native = None
@@ -91,44 +93,11 @@ class Pn532:
 
             self._native = native
         self._list = frames.prepare(frame(_LIST, b"\x02\x00"))
-        self._is_busy = self._is_acknowledged = False
-        self._status = _DAMAGED
+        self._is_acknowledged = False
         self._command = self._want = self._limit_ms = 0
-        self._begun = self._due = 0
+        self._begun = 0
         self._at = self._size = 0
         self._restarts = self._damages = 0
-        self._result = PENDING
-        self._life = self._live()
-        self.wait_ms = 0
-        self.credential = ""
-        self.fault = None
-
-    def poll(self) -> int:
-        """One step of the round."""
-        now = self._clock.uptime()
-        if self.wait_ms:
-            left = self._clock.uptime_elapsed(self._due, now)
-            if left > 0:
-                self.wait_ms = left
-                return PENDING
-        wait = self._step()
-        self.wait_ms = wait
-        self._due = now + wait
-        result = self._result
-        self._result = PENDING
-        return result
-
-    def _step(self) -> int:
-        if self._is_busy:
-            try:
-                self._status = self._look()
-            except Fault as fault:
-                self._is_busy = False
-                return self._life.throw(fault)
-            if self._status == PENDING:
-                return _LOOK_MS
-            self._is_busy = False
-        return next(self._life)
 
     # The chip
 

@@ -35,8 +35,7 @@ class WiegandIn:
         self._bits = bytearray(_RING)
         # The interrupt writes `_head` alone, poll() the others: nobody has to be kept out.
         self._head = self._tail = self._seen = 0
-        self._changed = 0
-        self._due = 0
+        self._changed = self._since = clock.uptime()
         self.frames_bad = 0
         self.wait_ms = 0
         self.credential = ""
@@ -53,12 +52,12 @@ class WiegandIn:
         """Take a frame when the wires have been silent behind it."""
         clock = self._clock
         now = clock.uptime()
-        left = clock.uptime_elapsed(self._due, now) if self.wait_ms else 0
+        left = _POLL_MS - clock.uptime_elapsed(now, self._since)
         if left > 0:
             self.wait_ms = left
             return PENDING
         self.wait_ms = _POLL_MS
-        self._due = now + _POLL_MS
+        self._since = now
         head = self._head
         if head != self._seen:
             self._seen = head

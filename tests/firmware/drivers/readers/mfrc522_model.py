@@ -143,7 +143,7 @@ class Mfrc522Model:
         if self.hangs:
             self.timer_at = 1 << 29
             return
-        now = self.clock.uptime()
+        now = self.clock.ticks()
         heard = self.crowd.hear(frame, last_bits)
         # 9 bits a byte at 106 kbit/s, and what the card takes.
         if heard is not None:
@@ -156,7 +156,7 @@ class Mfrc522Model:
 
     def _settle(self):
         """What has happened since the last transaction."""
-        now = self.clock.uptime()
+        now = self.clock.ticks()
         registers = self.registers
         if self.answer is not None and now >= self.ready_at:
             data, collision = self.answer[0], self.answer[1]

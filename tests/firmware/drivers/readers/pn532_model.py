@@ -57,7 +57,7 @@ class Pn532Core:
         assert len(frame) == size + 7, "length"
         assert sum(frame[5 : 6 + size]) & 0xFF == 0, "data checksum"
         assert frame[5] == 0xD4, "direction"
-        now = self.clock.uptime()
+        now = self.clock.ticks()
         # A command ends what was still to be said (6.2.1.3).
         self.out = [(now + 1, ACK)]
         answer, took_ms = self.obey(frame[6], bytes(frame[7 : 5 + size]))
@@ -187,7 +187,7 @@ class Pn532Core:
 
     def pop(self):
         """What the chip says now, or None."""
-        if self.out and self.clock.uptime() >= self.out[0][0] and not self.is_dead:
+        if self.out and self.clock.ticks() >= self.out[0][0] and not self.is_dead:
             return self.out.pop(0)[1]
         return None
 
@@ -211,7 +211,7 @@ class SpiModel(Pn532Core):
         if self.is_dead:
             return
         if told[0] == 0x02:
-            is_ready = self.out and self.clock.uptime() >= self.out[0][0]
+            is_ready = self.out and self.clock.ticks() >= self.out[0][0]
             incoming[1] = turned(1 if is_ready else 0)
         elif told[0] == 0x01:
             self.take(told[1:])

@@ -61,11 +61,33 @@ def prove_at_gate(uid):
     return application.identify(uid, GATE, masters().of, randoms(3))
 
 
-class Bench:
-    """A chip's driver in time.  `make(clock)` makes the driver; the model needs the same clock."""
+class ChipClock(RigClock):
+    """Milliseconds as a chip of 32 bits has them: 30 bits, and an error for whoever counts on beyond."""
 
-    def __init__(self, make):
-        self.clock = RigClock()
+    period = 1 << 30
+
+    def __init__(self, start):
+        super().__init__()
+        self.start = start
+
+    def uptime(self):
+        return (self.start + self.real) % self.period
+
+    def uptime_elapsed(self, later, earlier):
+        assert 0 <= later < self.period
+        assert 0 <= earlier < self.period
+        half = self.period // 2
+        return (later - earlier + half) % self.period - half
+
+
+class Bench:
+    """A chip's driver in time.  `make(clock)` makes the driver; the model has time of its own.
+
+    `start`: the chip's milliseconds at the start, for a day on which they begin again from 0.
+    """
+
+    def __init__(self, make, start=0):
+        self.clock = ChipClock(start)
         self.panel = RigPanel()
         self.chip = make(self.clock)
         self.results = []
@@ -73,24 +95,24 @@ class Bench:
     def pass_ms(self, milliseconds):
         """Let the driver work for so long; results in order of time, which `results` collects too."""
         found = []
-        until = self.clock.uptime() + milliseconds
-        while self.clock.uptime() < until:
+        until = self.clock.ticks() + milliseconds
+        while self.clock.ticks() < until:
             result = self.chip.poll()
             if result != PENDING:
                 found.append(result)
-            self.clock.pass_ms(max(1, min(self.chip.wait_ms, until - self.clock.uptime())))
+            self.clock.pass_ms(max(1, min(self.chip.wait_ms, until - self.clock.ticks())))
         self.results += found
         return found
 
     def until(self, *wanted, limit_ms=5000):
         """The first of the wanted results, and the milliseconds that it took."""
-        started = self.clock.uptime()
-        while self.clock.uptime() - started < limit_ms:
+        started = self.clock.ticks()
+        while self.clock.ticks() - started < limit_ms:
             result = self.chip.poll()
             if result != PENDING:
                 self.results.append(result)
             if result in wanted:
-                return result, self.clock.uptime() - started
+                return result, self.clock.ticks() - started
             self.clock.pass_ms(max(1, self.chip.wait_ms))
         raise AssertionError(("none of", wanted, "but", self.results[-5:]))
 

@@ -33,11 +33,11 @@ class Line:
         if self.spoil is not None:
             reply = self.spoil(reply)
         # 9600 bit/s, ten bits a byte, and what the reader takes.
-        self.ready_at = self.clock.uptime() + 10 + len(reply)
+        self.ready_at = self.clock.ticks() + 10 + len(reply)
         self.waiting += reply
 
     def read_into(self, buffer):
-        if self.clock.uptime() < self.ready_at:
+        if self.clock.ticks() < self.ready_at:
             return 0
         part, self.waiting = self.waiting[:7], self.waiting[7:]
         buffer[: len(part)] = part
