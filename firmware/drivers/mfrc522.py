@@ -86,7 +86,8 @@ _POLL_MS = const(50)
 _REST_MS = const(100)
 _RETRY_MS = const(1000)
 _TRIES = const(3)
-_MISSES = const(2)
+# A card that somebody holds at the edge of the field is not gone for a quarter of a second.
+_MISSES = const(4)
 _RESTARTS = const(3)
 
 
@@ -124,6 +125,7 @@ class Mfrc522(Steps):
         self._version = self._reload = self._has_checksum = 0
         self._begun = self._limit_ms = 0
         self._restarts = 0
+        self._is_resting = False
 
     # The chip
 
@@ -237,6 +239,9 @@ class Mfrc522(Steps):
 
     def _serve(self):
         """Rounds of looking, until the chip fails."""
+        if self._is_resting:
+            # It lay there when the chip failed: who lies there still is no new card.
+            yield from self._stay()
         outgoing, scratch = self._wake
         while True:
             self._begin(outgoing, scratch, False, _WAIT_TICKS, 7)
@@ -247,8 +252,9 @@ class Mfrc522(Steps):
                 yield _POLL_MS
                 continue
             self._result = result = yield from self._meet()
+            self._is_resting = result in (CARD, UNPROVEN)
             yield _POLL_MS
-            if result in (CARD, UNPROVEN):
+            if self._is_resting:
                 yield from self._stay()
 
     def _meet(self):
@@ -332,7 +338,7 @@ class Mfrc522(Steps):
                     self._begin(outgoing, scratch, True, _WAIT_TICKS, 0)
                     yield 2
             if self._status == ANSWERED:
-                misses = 0
+                misses = self._restarts = 0
                 self._begin(self._halt[0], self._halt[1], True, _WAIT_TICKS, 0)
                 yield 3
                 self._result = RESTING
@@ -340,6 +346,8 @@ class Mfrc522(Steps):
             else:
                 misses += 1
                 yield from self._field_again()
+                yield _POLL_MS
+        self._is_resting = False
         self._result = REMOVED
         yield 1
 

@@ -53,7 +53,8 @@ _POLL_MS = const(50)
 _REST_MS = const(100)
 _RETRY_MS = const(1000)
 _RESET_MS = const(20)
-_MISSES = const(2)
+# A card that somebody holds at the edge of the field is not gone for a quarter of a second.
+_MISSES = const(4)
 _RESTARTS = const(3)
 _DAMAGES = const(3)
 _PARTS = const(16)
@@ -98,6 +99,8 @@ class Pn532(Steps):
         self._begun = 0
         self._at = self._size = 0
         self._restarts = self._damages = 0
+        # The number of the card that was read and lies there, also while the chip is started anew.
+        self._rests = b""
 
     # The chip
 
@@ -214,7 +217,7 @@ class Pn532(Steps):
     def _serve(self):
         """Rounds of looking, until the chip fails."""
         buffer = self._frames.buffer
-        rests, misses = b"", 0
+        misses = 0
         while True:
             self._begin(self._list, _LIST, _LIST_SIZE, _ANSWER_LIMIT_MS)
             yield 1
@@ -229,42 +232,44 @@ class Pn532(Steps):
                 continue
             self._damages = self._restarts = 0
             if buffer[self._at]:
-                result, uid = yield from self._meet(rests)
-                if uid and result != RESTING and rests:
-                    # Another card lies in the place of the one that was read: it is met anew.
-                    result, uid = REMOVED, b""
-                rests = uid
-                misses = 0
-                self._result = result
+                self._result = result = yield from self._meet()
+                if result not in (NOISE, TORN):
+                    misses = 0
                 yield _REST_MS if result == RESTING else _POLL_MS
-            elif rests:
+            elif self._rests:
                 misses += 1
                 if misses >= _MISSES:
-                    rests, misses = b"", 0
+                    self._rests = b""
+                    misses = 0
                     self._result = REMOVED
                 yield _POLL_MS
             else:
                 self._result = NOTHING
                 yield _POLL_MS
 
-    def _meet(self, rests: bytes):
-        """A talk with whoever was listed: (result, number of the card that was read or still rests)."""
+    def _meet(self):
+        """A talk with whoever was listed: the result of the round."""
         told = self._answer()
         uid, acknowledged = _target(told)
         if told[0] > 1:
             # Who lies beside the one that was read waits until that has gone.
-            result, uid = (RESTING, rests) if rests else (SEVERAL, b"")
+            result = RESTING if self._rests else SEVERAL
         elif not uid:
             result = NOISE
-        elif uid == rests:
+        elif uid == self._rests:
             result = RESTING
-        elif rests:
-            result = PENDING
+        elif self._rests:
+            # Another card lies in the place of the one that was read: it is met anew.
+            result = REMOVED
         else:
             result = yield from self._read(uid, acknowledged)
         # Off and on again: no card stays in the middle of something.
         yield from self._ask(_RF, b"\x01\x00")
-        return result, uid if result in (CARD, UNPROVEN, RESTING, PENDING) else b""
+        if result in (CARD, UNPROVEN):
+            self._rests = uid
+        elif result == REMOVED:
+            self._rests = b""
+        return result
 
     def _read(self, uid: bytes, acknowledged: int):
         self.fault = None

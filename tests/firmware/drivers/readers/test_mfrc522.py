@@ -231,12 +231,34 @@ def test_reader_that_was_never_there_is_dead():
     assert stand.until(DEAD)[1] < 1000
 
 
-def test_chip_that_lost_its_settings_is_set_up_again():
-    stand = bench(TypeA(UID4))
+def test_chip_that_lost_its_settings_is_set_up_again_and_takes_no_card_twice():
+    card = TypeA(UID4)
+    stand = bench(card, power=True)
     stand.until(RESTING)
-    stand.model.power_on()
-    # The card lost its power too, so it is a card anew; the repeated tap is the application's.
-    assert stand.until(CARD, DEAD)[0] == CARD
+    for _ in range(5):
+        stand.model.power_on()
+        assert set(stand.pass_ms(1000)) == {RESTING}
+    stand.model.is_dead = True
+    stand.until(DEAD)
+    stand.model.is_dead = False
+    assert stand.until(CARD, RESTING)[0] == RESTING
+    stand.crowd.take(card)
+    stand.until(REMOVED)
+    stand.crowd.lay(card)
+    assert stand.until(CARD)[0] == CARD
+
+
+def test_card_at_the_edge_of_the_field_is_one_tap():
+    card = TypeA(UID7)
+    stand = bench(card)
+    stand.until(CARD)
+    for away_ms in range(10, 200, 7):
+        stand.pass_ms(300)
+        stand.crowd.take(card)
+        stand.pass_ms(away_ms)
+        stand.crowd.lay(card)
+    assert stand.results.count(CARD) == 1
+    assert REMOVED not in stand.results
 
 
 def test_antenna_that_the_chip_turned_off_comes_back():

@@ -261,12 +261,38 @@ def test_mute_chip_is_dead_and_comes_back():
         assert stand.until(NOTHING)[1] < 2000
 
 
-def test_chip_that_lost_its_settings_is_set_up_again():
+def test_chip_that_lost_its_settings_is_set_up_again_and_takes_no_card_twice():
     for kind in BOTH:
-        stand = bench(kind, TypeA(UID4))
+        card = TypeA(UID4)
+        stand = bench(kind, card, power=True)
         stand.until(RESTING)
-        stand.model.power_on()
-        assert stand.until(CARD, DEAD)[0] == CARD
+        for _ in range(5):
+            stand.model.power_on()
+            # It answers by error frames until it is set up again: noise for a moment, and no card.
+            found = stand.pass_ms(1000)
+            assert found[-1] == RESTING
+            assert CARD not in found
+        stand.model.is_dead = True
+        stand.until(DEAD)
+        stand.model.is_dead = False
+        assert stand.until(CARD, RESTING)[0] == RESTING
+        stand.crowd.take(card)
+        stand.until(REMOVED)
+        stand.crowd.lay(card)
+        assert stand.until(CARD)[0] == CARD
+
+
+def test_card_at_the_edge_of_the_field_is_one_tap():
+    card = TypeA(UID7)
+    stand = bench(SpiModel, card)
+    stand.until(CARD)
+    for away_ms in range(10, 200, 7):
+        stand.pass_ms(300)
+        stand.crowd.take(card)
+        stand.pass_ms(away_ms)
+        stand.crowd.lay(card)
+    assert stand.results.count(CARD) == 1
+    assert REMOVED not in stand.results
 
 
 class QuietSpi:
