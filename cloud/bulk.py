@@ -4,13 +4,18 @@ Promises: one prepared statement for a list of tuples, one COPY where PostgreSQL
 takes it, look-ups of many keys with one parameter, exceptions of SQLAlchemy.
 Statements are written with `?` places.  Leaves the statements themselves to
 the stores; text never comes from outside of them.
+
+Statements go to the driver itself: SQLAlchemy's way around one costs ten times a
+look-up on SQLite.  Where somebody watches SQLAlchemy's statements they go its way.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache, partial
 from itertools import chain
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
@@ -38,26 +43,84 @@ def _driver_values(conn: Connection, values: tuple[Any, ...]) -> tuple[Any, ...]
     return tuple(json.dumps(value) if isinstance(value, list) else value for value in values)
 
 
+def _is_watched(conn: Connection) -> bool:
+    """Whether somebody wants to hear of each statement, as tests do."""
+    return bool(conn.engine.dispatch.before_cursor_execute)
+
+
+def _driver(conn: Connection) -> Any:
+    """The driver's own connection, in a transaction that SQLAlchemy knows of."""
+    if not conn.in_transaction():
+        conn.begin()
+    return conn.connection.driver_connection
+
+
+def _driver_error(conn: Connection) -> type[Exception]:
+    return conn.dialect.dbapi.Error  # type: ignore[union-attr]
+
+
+def _raise(conn: Connection, statement: str, error: Exception) -> NoReturn:
+    """What was past SQLAlchemy raises SQLAlchemy's exceptions, without what stands in the rows."""
+    base = _driver_error(conn)
+    if conn.dialect.is_disconnect(error, conn.connection.dbapi_connection, None):  # type: ignore[arg-type]
+        conn.invalidate(error)
+    raise DBAPIError.instance(statement, None, error, base, dialect=conn.dialect) from error
+
+
+@lru_cache(256)
+def _row_class(names: tuple[str, ...]) -> Callable[[tuple[Any, ...]], Any]:
+    """Makes a row, with its columns by name, of what the driver found."""
+    return partial(tuple.__new__, namedtuple("Row", names, rename=True))
+
+
 def run(conn: Connection, statement: str, values: tuple[Any, ...] = ()) -> int:
     """Run one statement; returns how many rows it touched."""
-    return int(conn.exec_driver_sql(driver_sql(conn, statement), _driver_values(conn, values)).rowcount)
+    statement, values = driver_sql(conn, statement), _driver_values(conn, values)
+    if _is_watched(conn):
+        return int(conn.exec_driver_sql(statement, values).rowcount)
+    driver = _driver(conn)
+    try:
+        return int(driver.execute(statement, values).rowcount)
+    except _driver_error(conn) as error:
+        _raise(conn, statement, error)
 
 
 def run_many(conn: Connection, statement: str, rows: Rows) -> None:
     """Run a statement for each tuple: prepared once, no dictionaries on the hot path."""
     if not rows:
         return
+    statement = driver_sql(conn, statement)
     if conn.info.get(_TOGETHER, False):
         driver: Any = conn.connection.driver_connection
         for row in rows:
-            driver.execute(driver_sql(conn, statement), row)
+            driver.execute(statement, row)
         return
-    conn.exec_driver_sql(driver_sql(conn, statement), list(rows))
+    if _is_watched(conn):
+        conn.exec_driver_sql(statement, list(rows))
+        return
+    cursor = _driver(conn).cursor()
+    try:
+        cursor.executemany(statement, rows)
+    except _driver_error(conn) as error:
+        _raise(conn, statement, error)
+    finally:
+        cursor.close()
 
 
 def select(conn: Connection, statement: str, values: tuple[Any, ...] = ()) -> Sequence[Any]:
-    """The rows of a statement; a list of numbers or texts stands for `IN ?`, of any length."""
-    return conn.exec_driver_sql(driver_sql(conn, statement), _driver_values(conn, values)).all()
+    """The rows of a statement, named tuples; a list of numbers or texts stands for `IN ?`, of any length."""
+    statement, values = driver_sql(conn, statement), _driver_values(conn, values)
+    if _is_watched(conn):
+        return conn.exec_driver_sql(statement, values).all()
+    driver = _driver(conn)
+    try:
+        cursor = driver.execute(statement, values)
+        found = cursor.fetchall()
+    except _driver_error(conn) as error:
+        _raise(conn, statement, error)
+    if not found:
+        return []
+    return [*map(_row_class(tuple([column[0] for column in cursor.description])), found)]
 
 
 def answers(conn: Connection, *questions: Question) -> list[list[tuple[Any, ...]]]:
@@ -127,25 +190,21 @@ def together(conn: Connection, row_count: int) -> Iterator[None]:
 @contextmanager
 def _at_once(conn: Connection) -> Iterator[Any]:
     """The driver of a PostgreSQL connection, while what it is told goes out together."""
-    driver: Any = conn.connection.driver_connection
-    base = conn.dialect.dbapi.Error  # type: ignore[union-attr]
+    driver = _driver(conn)
     try:
         with driver.pipeline():
             yield driver
-    except base as error:
-        raise DBAPIError.instance("pipeline", None, error, base, dialect=conn.dialect) from error
+    except _driver_error(conn) as error:
+        _raise(conn, "pipeline", error)
 
 
 def _copy(conn: Connection, statement: str, rows: Rows) -> None:
-    driver: Any = conn.connection.driver_connection
-    base = conn.dialect.dbapi.Error  # type: ignore[union-attr]
     try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        with _driver(conn).cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
-    except base as error:
-        # COPY goes past SQLAlchemy; its callers wait for SQLAlchemy's exceptions.
-        raise DBAPIError.instance(statement, None, error, base, dialect=conn.dialect) from error
+    except _driver_error(conn) as error:
+        _raise(conn, statement, error)
 
 
 def tuples(conn: Connection, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

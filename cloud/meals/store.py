@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
+from cloud import bulk
 from cloud.db import good, published_price
 
 
-def all_of(conn: Connection, school_id: int) -> Sequence[Row]:
-    return conn.execute(
-        select(good).where(good.c.school_id == school_id).order_by(good.c.from_minute, good.c.good_id)
-    ).all()
+def all_of(conn: Connection, school_id: int) -> Sequence[Any]:
+    return bulk.select(
+        conn, "SELECT * FROM good WHERE school_id = ? ORDER BY from_minute, good_id", (school_id,)
+    )
 
 
 def highest_published(conn: Connection, school_id: int) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
-from cloud import db
+from cloud import bulk, db
 
 Mapping = dict[str, Any]
 
@@ -14,11 +14,10 @@ def add_school(conn: Connection, values: Mapping) -> None:
     conn.execute(insert(db.school).values(**values))
 
 
-def schools(conn: Connection, school_id: int | None) -> Sequence[Row]:
-    wanted = select(db.school).order_by(db.school.c.school_id)
-    if school_id is not None:
-        wanted = wanted.where(db.school.c.school_id == school_id)
-    return conn.execute(wanted).all()
+def schools(conn: Connection, school_id: int | None) -> Sequence[Any]:
+    if school_id is None:
+        return bulk.select(conn, "SELECT * FROM school ORDER BY school_id")
+    return bulk.select(conn, "SELECT * FROM school WHERE school_id = ?", (school_id,))
 
 
 def set_settings(conn: Connection, school_id: int, settings: str) -> None:
@@ -44,15 +43,14 @@ def set_home_device(conn: Connection, school_id: int, class_id: int, device_id: 
     )
 
 
-def accounts(conn: Connection, school_id: int) -> Sequence[Row]:
+def accounts(conn: Connection, school_id: int) -> Sequence[Any]:
     """account_id, external_id, class_id, home_device, status; no names."""
-    pupil, group = db.pupil.c, db.school_class.c
-    return conn.execute(
-        select(pupil.account_id, pupil.external_id, pupil.class_id, group.home_device, pupil.status)
-        .join(db.school_class, (group.school_id == pupil.school_id) & (group.class_id == pupil.class_id))
-        .where(pupil.school_id == school_id)
-        .order_by(pupil.account_id)
-    ).all()
+    statement = (
+        "SELECT p.account_id, p.external_id, p.class_id, c.home_device, p.status FROM pupil p"
+        " JOIN school_class c ON c.school_id = p.school_id AND c.class_id = p.class_id"
+        " WHERE p.school_id = ? ORDER BY p.account_id"
+    )
+    return bulk.select(conn, statement, (school_id,))
 
 
 def _pupils(school_id: int) -> Select:

@@ -153,6 +153,8 @@ class Cloud(Office):
         """Lines of the bank that came while the cloud was down."""
         self._inbox: list[tuple[Incoming, bool]] = []
         self._due = False
+        self._asked: Engine | None = None
+        self._driver: Any = None
         # Incarnations are random: here they follow from the seed.
         vars(ingest_service)["secrets"] = SeededNumbers(chance)
         self.ingest = self._process()
@@ -311,5 +313,8 @@ class Cloud(Office):
 
     def select(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         """Rows of a question of the simulator itself."""
-        with db.reading(self.engine) as conn:
-            return list(driver(conn).execute(statement, values))
+        if self._asked is not self.engine:
+            # In memory there is one connection for all: it is not looked for again at each question.
+            with db.reading(self.engine) as conn:
+                self._asked, self._driver = self.engine, driver(conn)
+        return self._driver.execute(statement, values).fetchall()

@@ -126,17 +126,21 @@ class Office:
         """Tell the town what the fund has given back since the last time."""
         if not self._town.entitled:
             return
+        newest = self.select("SELECT max(entry_id) FROM entry WHERE school_id = ?", (self.school,))[0][0] or 0
+        if newest <= self.refunds_seen:
+            return
+        # CROSS JOIN: only from what is new, whatever the planner thinks of the rest.
         statement = (
-            "SELECT e.entry_id, e.external_key, p.amount_minor FROM entry e JOIN posting p"
+            "SELECT e.external_key, p.amount_minor FROM entry e CROSS JOIN posting p"
             " ON p.school_id = e.school_id AND p.entry_id = e.entry_id JOIN ledger_account a"
             " ON a.school_id = p.school_id AND a.ledger_account_id = p.ledger_account_id"
             " WHERE e.school_id = ? AND e.entry_id > ? AND e.kind = 'rerate'"
             " AND (a.code LIKE 'purse:%' OR a.code LIKE 'credit:%') ORDER BY e.entry_id"
         )
-        for entry_id, key, amount in self.select(statement, (self.school, self.refunds_seen)):
-            self.refunds_seen = entry_id
+        for key, amount in self.select(statement, (self.school, self.refunds_seen)):
             _word, account, day, meal = key.split(":")
             self._town.refund(int(account, 16), int(day), int(meal), amount)
+        self.refunds_seen = newest
 
     def change_prices(self) -> None:
         """A new menu: the same meals, some dearer or cheaper."""
