@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert
 
 from cloud import bulk
-from cloud.db import good, published_price
+from cloud.db import good
 
 
 def all_of(conn: Connection, school_id: int) -> Sequence[Any]:
@@ -17,8 +17,8 @@ def all_of(conn: Connection, school_id: int) -> Sequence[Any]:
 
 def highest_published(conn: Connection, school_id: int) -> int:
     """The highest good_id that devices were ever told of; 0 before the first."""
-    statement = select(func.max(published_price.c.good_id)).where(published_price.c.school_id == school_id)
-    return conn.execute(statement).scalar() or 0
+    statement = "SELECT max(good_id) FROM published_price WHERE school_id = ?"
+    return bulk.select(conn, statement, (school_id,))[0][0] or 0
 
 
 def add(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -27,6 +27,6 @@ def add(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def change(conn: Connection, school_id: int, good_id: int, values: dict[str, Any]) -> None:
-    conn.execute(
-        update(good).where(good.c.school_id == school_id, good.c.good_id == good_id).values(**values)
-    )
+    columns = ", ".join(f"{good.c[name].name} = ?" for name in values)
+    statement = f"UPDATE good SET {columns} WHERE school_id = ? AND good_id = ?"  # noqa: S608 our own names
+    bulk.run(conn, statement, (*values.values(), school_id, good_id))

@@ -1,6 +1,7 @@
 """The simulator: same seed, same run; a sound product passes; a broken one is seen, shrunk and replayed."""
 
 import secrets
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ def test_same_seed_gives_same_trace():
         report.pop("steps_per_second")
     assert one.report == other.report
     assert one.report["trace"] != runs.run(SHORT._replace(seed=12)).report["trace"]
+
+
+def test_no_thread_takes_part(monkeypatch):
+    """A thread's turn depends on the machine, and so would the run."""
+    monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("a thread was started"))
+    assert runs.run(SHORT).report["violations"] == []
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
