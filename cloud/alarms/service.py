@@ -16,7 +16,7 @@ _AGAIN_S = 3600
 
 class Alarm(NamedTuple):
     """`kind`: recovery, recovery_over, fork, witness_forged, archive_short,
-    clock_refused, clock_confirmed, payout_refused, payout_unread.
+    clock_refused, clock_confirmed, payout_refused, payout_unread, journal_begins_later.
     """
 
     at: int

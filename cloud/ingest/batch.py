@@ -170,7 +170,9 @@ class Batch:
             if not hello.locked:
                 self.post.lock(device, device.lock_reason or WIRE_EPOCH)
             return
-        self._keep_versions(device)
+        device.keep_versions(self._conn)
+        if hello.oldest_seq > device.next_seq:
+            alarms.raise_alarm(self._conn, device.school_id, *device.hole(hello.oldest_seq), self._now)
         if hello.settings_version < device.settings_wanted:
             self.send_settings(device)
         self.post.time(device, hello.boot_nonce)  # behind the settings: they carry the calendar
@@ -178,11 +180,6 @@ class Batch:
         untold = store.untold_grants(self._conn, *device.key, device.epoch)
         if untold and not device.in_recovery:
             self._tell_again(device, [(row[0], row[1], row[2]) for row in untold])
-
-    def _keep_versions(self, device: Device) -> None:
-        """A restored cloud has forgotten versions that devices have applied: the next ones must be higher."""
-        if device.in_recovery:
-            store.raise_versions(self._conn, device.school_id, device.table_version, device.settings_version)
 
     def _tell_again(self, device: Device, rows: list[tuple[int, int, int]]) -> None:
         """Grants that the device has not journaled, unless a restore has left more out than a purse holds."""
@@ -275,7 +272,7 @@ class Batch:
         for device, raw in news:
             seen = device.incarn_seen
             replay.judge(device, raw, judged[device.school_id])
-            self._keep_versions(device)
+            device.keep_versions(self._conn)
             if device.in_recovery and device.is_open and device.table_incarn < device.incarn_seen > seen:
                 self._of_older_tables.add(device)
         for school_id, found in judged.items():

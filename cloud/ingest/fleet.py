@@ -93,6 +93,17 @@ class Device:
         }  # fmt: skip
         return is_new
 
+    def keep_versions(self, conn: Connection) -> None:
+        """A restored cloud has forgotten versions that devices have applied: the next ones must be higher."""
+        if self.in_recovery:
+            store.raise_versions(conn, self.school_id, self.table_version, self.settings_version)
+
+    def hole(self, oldest_seq: int) -> tuple[str, str]:
+        """(kind, detail) of the alarm that what is missing here is not in its journal any more: more was lost
+        than the backup horizon covers, and nobody but a person can let it go on, under a new key."""
+        missing = f"{self.next_seq}-{oldest_seq - 1}"
+        return "journal_begins_later", f"device {hex8(self.device_id)}, epoch {self.epoch}: records {missing}"
+
     @property
     def is_open(self) -> bool:
         """Whether this is the epoch that works: rights are granted to it."""

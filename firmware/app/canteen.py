@@ -73,7 +73,7 @@ class Canteen:
 
     def _tap(self, tap) -> None:
         controller = self._controller
-        controller.check_unlocked()
+        controller.check_takes_cards()
         who = controller.identify(tap)
         if controller.is_repeat(who, tap):
             controller.show_repeat(tap)

@@ -41,6 +41,9 @@ from protocols.wire.table import BLOCKED
 _TAIL = 32
 # Records after which a boot should not have to replay more, even if they moved no rights.
 _REPLAY_MAX = 1024
+# Records that are kept free for the parent and the board itself: a full journal must still be able to follow
+# a restored parent, give rights back and lock itself.
+_RESERVE = 64
 _MONEY = (record.SALE, record.VOID, record.GRANT, record.RETURN)
 
 
@@ -265,6 +268,12 @@ class Controller:
         """Fault(DEVICE_LOCKED) on a device that has locked itself."""
         if self.locked:
             raise Fault(DEVICE_LOCKED, "refusal %d" % self.locked)
+
+    def check_takes_cards(self) -> None:
+        """Fault when no card can be served: DEVICE_LOCKED, or JOURNAL_FULL but for the reserve."""
+        self.check_unlocked()
+        if self.journal.needs_oldest(_RESERVE):
+            self.journal.check_room(_RESERVE, self.day(self.clock.utc()))
 
     def lock_for_good(self, reason: int) -> None:
         """Stop for good: this journal is not the only one of its epoch, or the parent says so.

@@ -295,7 +295,16 @@ class Sync:
             journal.acked = max(journal.oldest_seq, min(journal.acked, ack.next_wanted))
         journal.acknowledge(ack.next_wanted)
         controller.state.books = bytes(ack.books)
+        if ack.next_wanted < journal.oldest_seq:
+            self._wait_for_a_person()
+            return
         self._go_on_from(ack.next_wanted)
+
+    def _wait_for_a_person(self) -> None:
+        """What the parent lacks is overwritten here: HELLO says where this journal begins."""
+        if self.synced:
+            self._flight = []
+            self._ask_again()
 
     def _go_on_from(self, next_wanted: int) -> None:
         self.synced = True

@@ -70,7 +70,7 @@ class Turnstile:
     def _tap(self, tap) -> None:
         controller = self._controller
         try:
-            controller.check_unlocked()
+            controller.check_takes_cards()
             who = controller.identify(tap)
             if controller.is_repeat(who, tap):
                 controller.show_repeat(tap)

@@ -217,9 +217,13 @@ class Journal:
         self.last_day = day
         return seq
 
+    def needs_oldest(self, count: int) -> bool:
+        """Whether `count` more records (at most SLOTS) want the place of the oldest sector."""
+        return self._slot + count > SLOTS and self._ordinal + 1 - self._oldest >= self._sectors
+
     def check_room(self, count: int, day: int) -> None:
         """Fault(JOURNAL_FULL) unless `count` records (at most SLOTS) fit: asked ahead of what stays whole."""
-        if self._slot + count > SLOTS and self._ordinal + 1 - self._oldest >= self._sectors:
+        if self.needs_oldest(count):
             self._check_expired(self._oldest, day)
 
     def _program(self, offset: int, data, buffer: bytearray) -> bool:
@@ -252,11 +256,7 @@ class Journal:
                 raise Fault(JOURNAL_FULL, "day %d" % newest_day, "within the backup horizon")
 
     def _newest_day(self, ordinal: int, day: int) -> int:
-        """The newest day in a sector.
-
-        A day later than today was a wrong clock's and has been taken back: such a sector is as
-        old as the next one whose days can be.
-        """
+        """The newest day in a sector; if that is later than today, a wrong clock's, the next sector's."""
         newest_day = 0
         for sector in range(ordinal, self._ordinal + 1):
             newest_day = 0

@@ -10,6 +10,7 @@ from protocols.errors import (
     OK,
     REPEATED_TAP,
     RIGHTS_SHORT,
+    WIRE_EPOCH,
 )
 from protocols.ledger import record
 from protocols.wire import envelope, messages
@@ -261,6 +262,18 @@ def test_full_journal_serves_nobody():
     sales = len(rig.of_type(record.SALE))
     assert rig.tap(ANNA, "-") == ("ask", JOURNAL_FULL, 0)
     assert len(rig.of_type(record.SALE)) == sales
+
+
+def test_full_journal_follows_a_restored_parent():
+    """Else the parent could never read it, and the journal never be emptied."""
+    rig = line(rights=100000, sectors=2)
+    while rig.tap("a:04AABBCCDDEE11", "-")[1] != JOURNAL_FULL:
+        rig.clock.pass_ms(4000)
+    for incarnation in range(1, 21):
+        rig.controller.write(record.INCARN, 0, account=7, aux=incarnation)
+    rig.controller.lock_for_good(WIRE_EPOCH)
+    assert rig.of_type(record.INCARN)[-1].aux == 20
+    assert rig.of_type(record.NOTE)[-1].flags == record.NOTE_LOCKED
 
 
 def test_locked_line_refuses_every_tap():
