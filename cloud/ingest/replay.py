@@ -197,7 +197,7 @@ class Replay:
 
     def _ahead(self, device: Device, sale: Record) -> tuple[Record, ...]:
         """The ITEMs right ahead of a basket's sale: as many as it counts and a basket may have."""
-        count = min(sale.aux & 0xFFFF, basket.ITEMS_MAX, sale.seq - 1)
+        count = min(sale.aux & 0xFFFF, record.ITEMS_MAX, sale.seq - 1)
         run: tuple[Record, ...] = ()
         for fields in _FIELDS.iter_unpack(self._known(device, sale.seq - count, sale.seq)):
             run = basket.follow(run, Record._make(fields))

@@ -1,4 +1,4 @@
-"""The canteen line: one card, the meal of the hour, rights that are here or come in time.
+"""The canteen line: one card, the meal of the hour or a basket, rights that are here or come in time.
 
 Promises: SALE is durable before "served"; the network is never waited for: a
 card that waits lies in one variable, and the loop goes on; with the setting
@@ -8,6 +8,7 @@ A hot meal is paid by the benefit of that day and meal, else by money, else by m
 credit; light, text and moment are the same for all three.
 """
 
+from firmware.app.baskets import ring_up, write_basket
 from firmware.app.settings import item_at
 from firmware.app.voids import Voids
 from firmware.hal import panel as show
@@ -22,14 +23,16 @@ _IDLE_MS = 1000
 class _Waiting:
     """A tap whose verdict is not out yet.
 
-    `refusal`: what is already certain, or OK; `day`: of the school, for which rights
-    were taken over; `asked`: the bucket that the parent was asked for last, or None.
+    `item`: the MenuItem that it pays for, of a basket with `lines`; `refusal`: what is
+    already certain, or OK; `day`: of the school, for which rights were taken over;
+    `asked`: the bucket that the parent was asked for last, or None.
     """
 
-    def __init__(self, tap, who, item, refusal: int, started: int) -> None:
+    def __init__(self, tap, who, item, lines, refusal: int, started: int) -> None:
         self.tap = tap
         self.who = who
         self.item = item
+        self.lines = lines
         self.refusal = refusal
         self.day = 0
         self.asked: int | None = None
@@ -37,7 +40,7 @@ class _Waiting:
 
 
 class Canteen:
-    """The task of a line that sells the one item of the hour."""
+    """The task of a line that sells the one item of the hour, or what its staff rings up."""
 
     def __init__(self, controller) -> None:
         self._controller = controller
@@ -78,17 +81,24 @@ class Canteen:
         if controller.is_repeat(who, tap):
             controller.show_repeat(tap)
             return
-        item = item_at(controller.settings.current, tap.time)
-        refusal = who.refusal
-        if refusal == OK and item is None:
-            refusal = NOTHING_ON_SALE
-        waiting = _Waiting(tap, who, item, refusal, controller.clock.uptime())
+        refusal, item, lines = self._offered(tap)
+        refusal = who.refusal or refusal
+        waiting = _Waiting(tap, who, item, lines, refusal, controller.clock.uptime())
         if refusal == OK:
             self._absorb(waiting)
         if self._may_wait() and (self._is_fixed() or self._lacks_money(waiting)):
             self._wait(waiting)
         else:
             self._decide(waiting)
+
+    def _offered(self, tap) -> tuple:
+        """(refusal, item, lines) of what this tap pays for: what was rung up, else the good of the hour."""
+        settings = self._controller.settings.current
+        wanted = self._controller.panel.next_basket()
+        if wanted is not None:
+            return ring_up(settings.menu, wanted)
+        item = item_at(settings, tap.time)
+        return (NOTHING_ON_SALE if item is None else OK), item, ()
 
     def _absorb(self, waiting) -> None:
         """Rights that the parent placed with the table become a GRANT when a tap first needs them."""
@@ -199,13 +209,16 @@ class Canteen:
         # The parent may have locked the line while the card waited.
         controller.check_unlocked()
         who, tap, item = waiting.who, waiting.tap, waiting.item
-        seq = controller.write(
-            record.SALE,
-            self._flags(waiting),
-            account=who.account,
-            amount=item.price,
-            aux=record.good_aux(item.good, who.reference),
-            time=tap.time,
-        )
+        if waiting.lines:
+            seq = write_basket(controller, waiting)
+        else:
+            seq = controller.write(
+                record.SALE,
+                self._flags(waiting),
+                account=who.account,
+                amount=item.price,
+                aux=record.good_aux(item.good, who.reference),
+                time=tap.time,
+            )
         controller.panel.verdict(show.SERVED, OK, seq, tap.time)
         controller.repeats.accept(who.bits, who.account, tap)

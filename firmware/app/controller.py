@@ -37,8 +37,8 @@ from protocols.ledger.journal import HORIZON_DAYS, Journal
 from protocols.mac import DeviceKeys, Hmac
 from protocols.wire.table import BLOCKED
 
-# Records before the head that are read at boot for the memory of taps.
-_TAIL = 32
+# Records before the head that are read at boot for the memory of taps: eight of them may be baskets.
+_TAIL = 136
 # Records after which a boot should not have to replay more, even if they moved no rights.
 _REPLAY_MAX = 1024
 # Records that are kept free for the parent and the board itself: a full journal must still be able to follow

@@ -53,6 +53,15 @@ class Panel:
         """LAST, STATUS or None: what the engineer's side asks.  Never waits."""
         raise NotImplementedError
 
+    def next_basket(self):
+        """What the line's staff has rung up for the tap that was just taken: (good, quantity) pairs.
+
+        None where nobody rings up: the line sells the good of the hour.  An empty one sells
+        nothing.  The pairs are handed over once, for a tap that is no repeat, and that tap's
+        verdict is theirs; what was rung up before a boot is forgotten.  Never waits.
+        """
+        raise NotImplementedError
+
     def next_void(self):
         """The seq of the sale that the line's staff takes back, or None.  Never waits."""
         raise NotImplementedError

@@ -1,10 +1,12 @@
 """The world around a virtual board as lines of text: cards, rotor and clock in, lights and answers out.
 
-    in:  clock UTC_S TICKS_MS | card SIDE CREDENTIAL | rotor SIDE | void SEQ | last | status
+    in:  clock UTC_S TICKS_MS | basket [GOOD:QUANTITY ...] | card SIDE CREDENTIAL | rotor SIDE | void SEQ
+         last | status
     out: ready | verdict | passage | voided | last | status | fault, each with name=value fields
 
 Lines from the world keep their order: a clock line takes effect when all cards
-before it were taken.  The end of the input ends the board.  This is a board's
+before it were taken, and a basket is for the card behind it; one without goods takes back
+what was rung up.  The end of the input ends the board.  This is a board's
 wiring, not a command line: a provisioned controller on a chip has no such thing.
 """
 
@@ -34,6 +36,7 @@ class World:
         self._events = []
         self._questions = []
         self._voids = []
+        self._basket = None
         self.closed = False
         self.dropped = 0
 
@@ -66,6 +69,9 @@ class World:
             self._events.append((kind, int(words[1]), int(words[2])))
         elif kind == "card" and words[1] in (IN, OUT, "-"):
             self._events.append((kind, words[1], words[2]))
+        elif kind == "basket":
+            pairs = tuple([_pair(word) for word in words[1:]])
+            self._events.append((kind, pairs or None, 0))
         elif kind == "rotor" and words[1] in (IN, OUT):
             self._events.append((kind, words[1], ""))
         elif kind in (LAST, STATUS):
@@ -83,11 +89,14 @@ class World:
             self.dropped += 1
 
     def next_event(self, kind: str):
-        """The oldest event if it is of that kind.  Clock lines in front of it take effect now."""
+        """The oldest event if it is of that kind.  Clock and basket lines in front of it take effect now."""
         events = self._events
-        while events and events[0][0] == "clock":
-            event = events.pop(0)
-            self.clock.follow(event[1], event[2])
+        while events and events[0][0] in ("clock", "basket"):
+            what, first, second = events.pop(0)
+            if what == "clock":
+                self.clock.follow(first, second)
+            else:
+                self._basket = first
         if events and events[0][0] == kind:
             return events.pop(0)
         return None
@@ -95,6 +104,11 @@ class World:
     def next_question(self):
         """The oldest question, or None."""
         return self._questions.pop(0) if self._questions else None
+
+    def next_basket(self):
+        """What was rung up for the card that was just taken, once, or None."""
+        pairs, self._basket = self._basket, None
+        return pairs
 
     def next_void(self):
         """The oldest sale to take back, or None."""
@@ -106,6 +120,12 @@ class World:
             self._sink.write((line + "\n").encode())
         except OSError:
             self.closed = True
+
+
+def _pair(word: str) -> tuple:
+    """(good, quantity) of `12:2`."""
+    good, quantity = word.split(":")
+    return int(good), int(quantity)
 
 
 class WorldReader:
@@ -201,6 +221,10 @@ class WorldPanel:
     def next_question(self):
         """What the world asks."""
         return self._world.next_question()
+
+    def next_basket(self):
+        """What the world rang up."""
+        return self._world.next_basket()
 
     def next_void(self):
         """What the world takes back."""

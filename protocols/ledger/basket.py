@@ -12,16 +12,8 @@ from protocols.errors import AMOUNT_RANGE, BASKET_ITEMS, BASKET_TOTAL, OK
 from protocols.ledger import record
 from protocols.ledger.holder import AMOUNT_MAX
 
-# Goods in one basket: its records fit one sector of the journal many times over.
-ITEMS_MAX = 16
-
 Line = namedtuple("Line", ("good", "quantity", "price"))
 """What an ITEM says; `price`: of one unit, minor units."""
-
-
-def item_aux(good: int, quantity: int) -> int:
-    """aux of an ITEM: the good in the low half, how many units of it above."""
-    return good | quantity << 16
 
 
 def line_of(item: record.Record) -> Line:
@@ -40,10 +32,10 @@ def total(lines) -> int:
 
 
 def follow(run: tuple, item: record.Record) -> tuple:
-    """The ITEMs right ahead of the record after this one, oldest first, the last ITEMS_MAX of them."""
+    """The ITEMs right ahead of the record after this one, oldest first, the last record.ITEMS_MAX of them."""
     if item.type != record.ITEM:
         return ()
-    return (run + (item,))[-ITEMS_MAX:]
+    return (run + (item,))[-record.ITEMS_MAX :]
 
 
 def committed(run: tuple, sale: record.Record) -> tuple:

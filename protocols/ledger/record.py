@@ -66,6 +66,9 @@ FROM_CREDIT = 0x02
 FROM_BENEFIT = 0x04
 SALE_MEAL_SHIFT = 4
 
+# Goods in one basket: its records fit one sector of the journal many times over.
+ITEMS_MAX = 16
+
 TABLE_ACCOUNTS = 1
 TABLE_SETTINGS = 2
 
@@ -210,6 +213,11 @@ def is_single_sale(flags: int, meal: int) -> bool:
 def good_aux(good: int, reference: bytes) -> int:
     """aux of a single-good SALE: good id in the low half, two bytes of the card reference above."""
     return good | reference[0] << 16 | reference[1] << 24
+
+
+def item_aux(good: int, quantity: int) -> int:
+    """aux of an ITEM: the good in the low half, how many units of it above."""
+    return good | quantity << 16
 
 
 def tap_aux(reference: bytes) -> int:

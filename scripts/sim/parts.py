@@ -127,6 +127,7 @@ class SimPanel:
         self._terminal = terminal
         self.question: str | None = None
         self.voids: deque[int] = deque()
+        self.basket: tuple[tuple[int, int], ...] | None = None
 
     def ready(self, device: int, next_seq: int) -> None:
         """The board has started."""
@@ -160,6 +161,11 @@ class SimPanel:
         """What the engineer's side asks."""
         asked, self.question = self.question, None
         return asked
+
+    def next_basket(self) -> tuple[tuple[int, int], ...] | None:
+        """What the cashier has rung up for this tap."""
+        basket, self.basket = self.basket, None
+        return basket
 
     def next_void(self) -> int | None:
         """What the cashier takes back."""

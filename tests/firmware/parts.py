@@ -162,6 +162,7 @@ class RigPanel:
         self.answers = []
         self.questions = []
         self.voids = []
+        self.basket = None
         self.voided_sales = []
         self.identified = []
         self.on_verdict = None
@@ -194,6 +195,10 @@ class RigPanel:
 
     def next_question(self):
         return self.questions.pop(0) if self.questions else None
+
+    def next_basket(self):
+        basket, self.basket = self.basket, None
+        return basket
 
     def next_void(self):
         return self.voids.pop(0) if self.voids else None

@@ -80,6 +80,9 @@ class Light:
     def next_question(self):
         """Nobody asks."""
 
+    def next_basket(self):
+        """Nobody rings up."""
+
     def next_void(self):
         """Nobody takes a sale back."""
 

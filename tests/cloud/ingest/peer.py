@@ -67,7 +67,7 @@ class Peer:
     ) -> int:
         """A basket: its items, then the sale that commits them, or claims another `amount` or `count`."""
         for line in lines:
-            aux = basket.item_aux(line.good, line.quantity)
+            aux = record.item_aux(line.good, line.quantity)
             self.write(record.ITEM, account=account, amount=line.price, aux=aux)
         amount = basket.total(lines) if amount is None else amount
         aux = record.good_aux(len(lines) if count is None else count, reference(account))

@@ -21,7 +21,8 @@ from protocols.errors import (
     VOID_UNKNOWN,
 )
 from protocols.ledger import record
-from protocols.ledger.basket import ITEMS_MAX, Line, item_aux
+from protocols.ledger.basket import Line
+from protocols.ledger.record import ITEMS_MAX, item_aux
 from tests.cloud.ingest.peer import BREAKFAST, LUNCH, PRICES, World
 
 TWO = (Line(BREAKFAST, 2, PRICES[BREAKFAST]), Line(LUNCH, 1, PRICES[LUNCH]))

@@ -12,7 +12,8 @@ from cloud.reconciliation import service as reconciliation
 from protocols.errors import BASKET_ITEMS, OK
 from protocols.ids import hex8
 from protocols.ledger import record
-from protocols.ledger.basket import Line, item_aux
+from protocols.ledger.basket import Line
+from protocols.ledger.record import item_aux
 from tests.cloud.ingest.peer import BREAKFAST, DAY, LUNCH, NOON, PRICES, World
 from tests.cloud.ingest.test_hot_meals import BUCKET, FUND, FUNDED, close_day, entitle, entries, whole
 

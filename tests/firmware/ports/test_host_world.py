@@ -166,6 +166,24 @@ def test_waiter_wakes_on_a_line(pipe):
     waiter.wait(0)
 
 
+def test_basket_is_for_the_card_behind_it(pipe):
+    reader, panel = WorldReader(pipe.world), WorldPanel(pipe.world)
+    pipe.send("basket 12:2 3:1", "card - a:04C716D0", "card - a:04C716D1", "basket 9:1")
+    assert panel.next_basket() is None
+    assert reader.next_tap() is not None
+    assert (panel.next_basket(), panel.next_basket()) == (((12, 2), (3, 1)), None)
+    assert reader.next_tap() is not None
+    assert panel.next_basket() is None
+    # A card that is not taken yet finds the newest of what was rung up, or nothing of it.
+    pipe.send("basket 4:1", "card - a:04C716D0", "basket 4:1", "basket", "card - a:04C716D0")
+    assert reader.next_tap() is not None
+    assert panel.next_basket() == ((4, 1),)
+    assert reader.next_tap() is not None
+    assert panel.next_basket() is None
+    pipe.send("basket 1", "basket a:b", "basket 1:2:3")
+    assert reader.dropped == 3
+
+
 def test_voids_are_asked_and_answered(pipe):
     panel = WorldPanel(pipe.world)
     pipe.send("void 12", "void 9")

@@ -15,7 +15,7 @@ TOTAL = 11850
 
 def item(seq, line, flags=0, day=DAY, account=77):
     good, quantity, price = line
-    return record.Record(record.ITEM, flags, day, seq, 0, account, price, basket.item_aux(good, quantity))
+    return record.Record(record.ITEM, flags, day, seq, 0, account, price, record.item_aux(good, quantity))
 
 
 def sale(seq, count=3, amount=TOTAL, flags=0, account=77):
@@ -112,7 +112,7 @@ def opened(nor):
 
 def sell(journal):
     for good, quantity, price in LINES:
-        journal.append(record.ITEM, 0, DAY, 0, 77, price, basket.item_aux(good, quantity))
+        journal.append(record.ITEM, 0, DAY, 0, 77, price, record.item_aux(good, quantity))
     journal.append(record.SALE, 0, DAY, 0, 77, TOTAL, record.good_aux(3, CARD))
 
 
