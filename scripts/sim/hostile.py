@@ -81,6 +81,15 @@ class HostileTill:
         hello = messages.Hello(self._seq, 1, 1, self._mac, nonce, 0, 0, 0, 0, messages.BOOKS_UNKNOWN)
         self._send(envelope.HELLO, messages.pack_hello(hello))
 
+    def rights(self, account: int) -> int:
+        """What the cloud has given this key of an account's money, and not yet heard of being spent."""
+        statement = (
+            "SELECT granted - returned - spent + voided FROM spending_right"
+            " WHERE device_id = ? AND account_id = ? AND bucket = 0"
+        )
+        rows = self._sim.cloud.select(statement, (self.provision.device, account))
+        return int(rows[0][0]) if rows else 0
+
     def need(self, account: int, wanted: int) -> None:
         """Ask for rights that no card has asked for."""
         self._send(envelope.NEED, messages.pack_need(messages.Need(self._counter, account, 0, wanted)))

@@ -14,7 +14,7 @@ from cloud import db
 from cloud.accounting import service as accounting
 from protocols.ledger import record
 from protocols.ledger.holder import Counters, rights
-from scripts.sim import meal_invariants
+from scripts.sim import basket_invariants, meal_invariants
 from scripts.sim.crash import CRASH
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def healed(sim: Simulation) -> Iterator[Finding]:
     yield from devices_are_current(sim)
     yield from days_are_right(sim)
     yield from books_add_up(sim)
+    yield from basket_invariants.baskets_are_whole(sim)
     yield from balances_are_true(sim)
     yield from acknowledged_is_kept(sim)
     yield from meal_invariants.funds_pay_once(sim)

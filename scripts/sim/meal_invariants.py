@@ -22,9 +22,16 @@ SECOND_MEALS = (
 )
 """What purses paid for sales from a benefit whose meal the fund had paid before (late journals)."""
 
+# The price of the meal whose number stands at the end of a re-rating's key, else of the whole sale.  Goods of
+# the simulation's menu have the numbers of their meals.
+_PRICE = (
+    "coalesce((SELECT i.amount FROM record i WHERE r.flags = 0 AND i.device_id = r.device_id"
+    " AND i.epoch = r.epoch AND i.seq >= r.seq - (r.aux & 65535) AND i.seq < r.seq"
+    " AND e.external_key LIKE '%:' || (i.aux & 65535)), r.amount)"
+)
 _FUNDED = (
-    "SELECT e.external_key, e.kind, r.account_id, r.day, r.flags, -sum(p.amount_minor) / max(r.amount, 1)"
-    " FROM entry e JOIN posting p ON p.entry_id = e.entry_id JOIN ledger_account a"
+    "SELECT e.external_key, e.kind, r.account_id, r.day, r.flags, -sum(p.amount_minor),"  # noqa: S608 our own
+    f" max({_PRICE}) FROM entry e JOIN posting p ON p.entry_id = e.entry_id JOIN ledger_account a"
     " ON a.ledger_account_id = p.ledger_account_id AND a.code LIKE 'fund:%'"
     " JOIN record r ON r.device_id = e.device_id AND r.epoch = e.epoch AND r.seq = e.seq"
     " GROUP BY e.entry_id"
@@ -34,9 +41,11 @@ _FUNDED = (
 def funds_pay_once(sim: Simulation) -> Iterator[tuple[str, str]]:
     """I10: for each pupil, day and meal the funds pay at most once, and only for who is entitled."""
     charged: Counter[tuple[int, int, int]] = Counter()
-    for key, kind, account, day, flags, times in sim.cloud.select(_FUNDED):
+    for key, kind, account, day, flags, paid, price in sim.cloud.select(_FUNDED):
         meal = int(key.rpartition(":")[2]) if kind == "rerate" else flags >> record.SALE_MEAL_SHIFT
-        charged[account, day, meal] += times
+        charged[account, day, meal] += paid // max(price, 1)
+        if abs(paid) != price:
+            yield "I10", f"account {account:08x} day {day} meal {meal}: the fund pays {paid} for {price}"
     for (account, day, meal), times in charged.items():
         if times not in (0, 1):
             yield "I10", f"account {account:08x} day {day} meal {meal}: the fund pays {times} times"
@@ -64,11 +73,13 @@ def _unfunded(sim: Simulation, reserved: set[tuple[int, int, int]]) -> Iterator[
     wall_day = (sim.heap.wall_s + 3 * 3600) // 86_400
     before = min([wall_day, *(row[0] for row in open_days)])
     rows = sim.cloud.select(
-        "SELECT DISTINCT r.account_id, r.day, r.aux & 65535 FROM record r JOIN entry e"
+        "SELECT DISTINCT r.account_id, r.day, coalesce(i.aux, r.aux) & 65535 FROM record r JOIN entry e"
         " ON e.device_id = r.device_id AND e.epoch = r.epoch AND e.seq = r.seq AND e.kind = 'sale'"
         " JOIN posting p ON p.entry_id = e.entry_id JOIN ledger_account a"
         " ON a.ledger_account_id = p.ledger_account_id"
         " AND a.code IN (printf('purse:%08x', r.account_id), printf('credit:%08x', r.account_id))"
+        " LEFT JOIN record i ON r.flags = 0 AND i.device_id = r.device_id AND i.epoch = r.epoch"
+        " AND i.seq >= r.seq - (r.aux & 65535) AND i.seq < r.seq"
         " WHERE r.type = 6 AND r.refusal = 0 AND r.flags & 4 = 0 AND r.day < ? AND r.day >= ?",
         (before, wall_day - 90),
     )

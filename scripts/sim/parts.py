@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from scripts.sim.network import Network
     from scripts.sim.terminal import Terminal
 
+Goods = tuple[tuple[int, int], ...]
+"""What a cashier rings up: (good, quantity)."""
+
 _QUEUE_MAX = 16
 _WRAP = 1 << 30
 
@@ -70,21 +73,24 @@ class SimReader:
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
-        self.waiting: deque[tuple[str, str]] = deque()
+        self.waiting: deque[tuple[str, str, Goods | None]] = deque()
         self.dropped = 0
 
-    def touch(self, side: str, credential: str) -> None:
-        """A card is held to the reader now."""
+    def touch(self, side: str, credential: str, goods: Goods | None = None) -> None:
+        """A card is held to the reader now; `goods`: what was rung up for it."""
         if len(self.waiting) >= _QUEUE_MAX:
             self.dropped += 1
             return
-        self.waiting.append((side, credential))
+        self.waiting.append((side, credential, goods))
 
     def next_tap(self) -> Tap | None:
         """The next Tap, or None."""
         if not self.waiting:
             return None
-        side, credential = self.waiting.popleft()
+        side, credential, goods = self.waiting.popleft()
+        if goods is not None:
+            # What was rung up for a repeated tap stays for the next person.
+            self._terminal.panel.goods = goods
         clock = self._terminal.clock
         return Tap(side, credential, clock.utc(), clock.ticks())
 
@@ -127,7 +133,9 @@ class SimPanel:
         self._terminal = terminal
         self.question: str | None = None
         self.voids: deque[int] = deque()
-        self.basket: tuple[tuple[int, int], ...] | None = None
+        self.goods: Goods | None = None
+        self.taken: Goods | None = None
+        """What the tap pays for that waits for its light, None: the good of the hour."""
 
     def ready(self, device: int, next_seq: int) -> None:
         """The board has started."""
@@ -162,10 +170,10 @@ class SimPanel:
         asked, self.question = self.question, None
         return asked
 
-    def next_basket(self) -> tuple[tuple[int, int], ...] | None:
+    def next_basket(self) -> Goods | None:
         """What the cashier has rung up for this tap."""
-        basket, self.basket = self.basket, None
-        return basket
+        self.taken, self.goods = self.goods, None
+        return self.taken
 
     def next_void(self) -> int | None:
         """What the cashier takes back."""

@@ -11,6 +11,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from protocols.ledger import record
+from scripts.sim.office import MENU
+from scripts.sim.parts import Goods
 from scripts.sim.terminal import Terminal
 from scripts.sim.town import Pupil
 
@@ -34,6 +36,9 @@ _TOPUP_MS = (800, 4_000)
 _LINES_MAX = 4
 # Within it a second tap at the same terminal is a repeated one; only some people do that.
 _REPEATED_MS = 3_300
+# One in so many taps at a till, its cashier rings up several goods: so many lines at most, of each so many.
+_BASKET_IN = 8
+_BASKET_LINES, _BASKET_UNITS = 3, 2
 # One in so many taps at a till, its cashier takes a sale back; so many records back it may lie.
 _VOID_IN = 24
 _VOID_BACK = 40
@@ -193,10 +198,18 @@ class People:
     def tap(self, terminal: Terminal, card: str) -> None:
         """A card is held to a terminal; at a gate most people also walk through."""
         side = self._chance.choice(("in", "out")) if terminal.is_gate else "-"
-        terminal.reader.touch(side, card)
+        terminal.reader.touch(side, card, None if terminal.is_gate else self._rung_up())
         terminal.wake(0)
         if terminal.is_gate and self._chance.randrange(10):
             self._sim.heap.after(self._chance.randrange(200, 3_000), self._walk, terminal)
+
+    def _rung_up(self) -> Goods | None:
+        """What the cashier has rung up for a card, mostly nothing: then it buys the meal of the hour."""
+        chance = self._chance
+        if chance.randrange(_BASKET_IN):
+            return None
+        goods = chance.sample([row[0] for row in MENU], chance.randrange(1, _BASKET_LINES + 1))
+        return tuple((good, chance.randrange(1, _BASKET_UNITS + 1)) for good in goods)
 
     def _walk(self, terminal: Terminal) -> None:
         if terminal.runs:

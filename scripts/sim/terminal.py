@@ -249,6 +249,8 @@ class Terminal:
             wanted = record.PASS if kind == GO else record.SALE
             if not self._has_record(seq, wanted):
                 self.complain("I8", f"{self.name} shows {kind} for record {seq}, which is not in flash")
+            elif kind == SERVED and not self._is_rung_up(seq):
+                self.complain("I8", f"{self.name} shows served for record {seq}, not all of what was rung up")
             self.sent_away = 0
         elif kind == ASK:
             self.sent_away += 1
@@ -279,6 +281,17 @@ class Terminal:
             if item.seq == seq and item.type == kind:
                 return True
         return False
+
+    def _is_rung_up(self, seq: int) -> bool:
+        """Whether flash holds, right ahead of this sale, exactly the goods that were rung up for it."""
+        rung_up = self.panel.taken or ()
+        goods = rung_up if sum(quantity for _good, quantity in rung_up) > 1 else ()
+        tail = [record.unpack(raw) for raw in self.journal[-len(goods) - 2 :]]
+        while tail and tail[-1].seq > seq:
+            tail.pop()
+        items = [(item.aux & 0xFFFF, item.aux >> 16) for item in tail[-len(goods) - 1 : -1]]
+        is_single = bool(tail[-1].flags & record.SALE_SINGLE)
+        return is_single is not bool(goods) and (is_single or tuple(items) == goods)
 
     def next_offset(self) -> int:
         """Where the next record will go, seen from outside: behind the last byte that is not erased."""

@@ -66,12 +66,15 @@ class Town:
         self.refunds: defaultdict[int, int] = defaultdict(int)
         self.sales = 0
         self.sales_minor = 0
+        self.baskets = 0
         self.voids = 0
         self._rights: defaultdict[HolderKey, int] = defaultdict(int)
         self._granted: defaultdict[HolderKey, int] = defaultdict(int)
         self._forgotten: defaultdict[HolderKey, int] = defaultdict(int)
         self._returned: defaultdict[HolderKey, int] = defaultdict(int)
         self._voided: set[tuple[int, int]] = set()
+        self._items: defaultdict[int, list[record.Record]] = defaultdict(list)
+        """The ITEMs right ahead of what a flash writes next."""
 
     # The bank
 
@@ -97,7 +100,12 @@ class Town:
 
     def follow(self, flash: int, item: record.Record) -> None:
         """One record became durable in a flash: fold it, and look at I1, I3 and I9 at once."""
-        if item.type == record.SALE:
+        items = self._items.pop(flash, [])
+        if item.type == record.ITEM:
+            self._items[flash] = [*items, item]
+        elif item.type == record.SALE:
+            if not item.flags & record.SALE_SINGLE:
+                self._follow_basket(items, item)
             self._follow_sale(flash, item, 1)
         elif item.type == record.VOID:
             if (flash, item.aux) in self._voided:
@@ -108,6 +116,16 @@ class Town:
             self._follow_total(self._granted, (flash, item.account, item.aux), item.amount, 1)
         elif item.type == record.RETURN:
             self._follow_total(self._returned, (flash, item.account, item.aux), item.amount, -1)
+
+    def _follow_basket(self, items: list[record.Record], sale: record.Record) -> None:
+        """A basket takes what its items come to, and they are one person's."""
+        self.baskets += 1
+        counted = items[-(sale.aux & 0xFFFF) :]
+        price = sum((item.aux >> 16) * item.amount for item in counted)
+        if (price, {item.account for item in counted}) != (sale.amount, {sale.account}):
+            self._complain(
+                "I7", f"the items of a basket come to {price}, its sale {sale.seq} takes {sale.amount}"
+            )
 
     def _follow_total(
         self, totals: defaultdict[HolderKey, int], key: HolderKey, total: int, sign: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from protocols.ledger import record
+from protocols.ledger import basket, record
 from scripts.sim.faults import fault
 from scripts.sim.hostile import HostileTill
 
@@ -67,4 +67,32 @@ def hostile_void(sim: Simulation, chance: Random) -> bool:
     """Of a number that is no sale, of one that does not exist."""
     thief = _thief(sim, chance)
     thief.lie(record.VOID, record.SALE_SINGLE, _account(sim, chance), 8_500, chance.choice((1, 2, 900)))
+    return True
+
+
+# A basket as a thief writes it: the lines of its items, what its sale says it comes to, how many it counts.
+_LINES = (basket.Line(3, 2, 5_500), basket.Line(3, 1, 5_500))
+_BASKETS = (
+    (_LINES, 16_000, 2),
+    (_LINES, 11_000, 2),
+    (_LINES, 16_500, 1),
+    (_LINES, 16_500, 3),
+    ((), 16_000, 0),
+    ((basket.Line(3, 2, 8_000),), 16_000, 1),
+)
+
+
+@fault("a stolen till key: baskets whose items come to something else")
+def hostile_basket(sim: Simulation, chance: Random) -> bool:
+    """Under rights that the cloud gives to whoever asks, and never for what is in them."""
+    thief = _thief(sim, chance)
+    able = [pupil.account for pupil in sim.town.pupils if thief.rights(pupil.account) >= 16_500]
+    account = chance.choice(able) if able else _account(sim, chance)
+    lines, amount, count = chance.choice(_BASKETS)
+    for line in lines:
+        thief.lie(record.ITEM, 0, account, line.price, record.item_aux(line.good, line.quantity))
+    thief.lie(record.SALE, 0, account, amount, count)
+    # The next one has rights.
+    for pupil in chance.sample(sim.town.pupils, min(4, len(sim.town.pupils))):
+        thief.need(pupil.account, 33_000)
     return True

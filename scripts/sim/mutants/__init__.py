@@ -73,6 +73,7 @@ def mutants() -> dict[str, Mutant]:
     from scripts.sim.mutants import (  # noqa: F401 - they fill the list
         missing,
         of_a_restore,
+        of_baskets,
         of_the_cloud,
         of_the_device,
         of_the_wire,

@@ -48,7 +48,8 @@ def test_school_without_faults_sells():
 QUICK = (
     "sells_without_rights", "recovery_stops_at_hole", "light_before_flash", "acks_what_it_did_not_post",
     "batch_posted_twice", "higher_incarnation_ignored", "old_incarnation_accepted", "no_raw_archive",
-    "grant_ignores_other_escrow", "negative_sale_posted", "mac_not_checked",
+    "grant_ignores_other_escrow", "negative_sale_posted", "mac_not_checked", "half_basket_charged",
+    "basket_total_not_checked", "items_counted_twice",
 )  # fmt: skip
 
 
