@@ -20,7 +20,10 @@ COLUMNS = ("time", "device", "reader", "credential", "passes")
 
 @dataclass(frozen=True)
 class Tap:
-    """One card held to one reader. `at` in UTC seconds; `passes`: the rotor turns when it is let free."""
+    """One card held to one reader. `at` in UTC seconds; `passes`: the rotor turns when it is let free.
+
+    `goods`: (good, quantity) pairs that were rung up for it; without any a line sells what the hour sells.
+    """
 
     line: int
     at: int
@@ -28,6 +31,7 @@ class Tap:
     reader: str
     credential: str
     passes: bool
+    goods: tuple[tuple[int, int], ...] = ()
 
 
 def read_day(

@@ -17,7 +17,7 @@ from types import FrameType
 from scripts.play import addresses
 from scripts.play.folder import DataFolder
 from scripts.play.hand import Hand
-from scripts.play.panel.app import Setting
+from scripts.play.panel.app import Good, Setting
 from scripts.play.panel.cloud_side import CloudSide
 from scripts.play.panel.service import PanelServer, places
 from scripts.play.ports import LOOPBACK, preferred
@@ -99,6 +99,7 @@ def _run(
             time_zone=world.time_zone,
             currency=world.currency,
             menu=world.menu,
+            goods=tuple(Good(*each) for each in world.goods),
             parents_url=where.parents,
             office_url=where.office_page,
         )

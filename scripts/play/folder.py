@@ -39,7 +39,8 @@ class World:
     """What is outside the product: which boards stand where, and which card is in which pupil's pocket.
 
     `cards`: the account's eight hex digits to the canonical credential; a demo and a play need them to tap,
-    the product itself keeps a keyed hash only.
+    the product itself keeps a keyed hash only. `goods`: number, Russian and English name of what the menu
+    sells.
     """
 
     school_id: int
@@ -48,6 +49,7 @@ class World:
     devices: list[Device]
     cards: dict[str, str] = field(repr=False)
     menu: str = ""
+    goods: list[tuple[int, str, str]] = field(default_factory=list)
 
 
 class DataFolder:

@@ -108,6 +108,9 @@ class Hand:
         """Hold the card to the reader until the board has said one verdict on it."""
         verdict = self._verdict(tap)
         self._know(verdict.seq)
+        if tap.goods and verdict.kind == "repeat":
+            # Nobody else shall pay for it.
+            self._send("basket")
         return verdict
 
     def walk(self, tap: Tap, verdict: Verdict) -> int:
@@ -183,6 +186,8 @@ class Hand:
                     if answer is not None:
                         return answer
                 self.clock(tap.at)
+                if tap.goods:
+                    self._send("basket " + " ".join(f"{good}:{quantity}" for good, quantity in tap.goods))
                 self._send(f"card {tap.reader} {tap.credential}")
                 was_shown = True
                 fields = self._await("verdict")

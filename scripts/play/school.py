@@ -17,6 +17,7 @@ from cloud.cards.importer import COLUMNS as CARD_COLUMNS
 from cloud.config import Config
 from cloud.csv_file import Problem, read_table
 from cloud.devices import service as devices
+from cloud.formats import sentence
 from cloud.keys import Vault
 from cloud.meals import service as meals
 from cloud.people import service as people
@@ -136,7 +137,10 @@ def _world(conn: Connection, school_id: int, files: Path, provisions: dict[str, 
         Device(label, BOARDS[label], hex8(provision["device"]), provision["epoch"])
         for label, provision in provisions.items()
     ]
-    return World(school_id, school.time_zone, school.currency, places, cards, _menu(conn, school_id))
+    return World(
+        school_id, school.time_zone, school.currency, places, cards, _menu(conn, school_id),
+        _goods(conn, school_id),
+    )  # fmt: skip
 
 
 def _menu(conn: Connection, school_id: int) -> str:
@@ -144,6 +148,14 @@ def _menu(conn: Connection, school_id: int) -> str:
     return ", ".join(
         f"{_clock(good.from_minute)}–{_clock(good.to_minute)}" for good in meals.menu(conn, school_id)
     )
+
+
+def _goods(conn: Connection, school_id: int) -> list[tuple[int, str, str]]:
+    """What a cashier may ring up: number, Russian and English name; one of each name at a price."""
+    ru, en = (meals.naming(conn, school_id, language) for language in ("ru", "en"))
+    kinds = {(good.name, good.price_minor): good.good_id for good in reversed(meals.menu(conn, school_id))}
+    numbers = sorted(kinds.values())
+    return [(number, sentence(ru([(number, 1)])), sentence(en([(number, 1)]))) for number in numbers]
 
 
 def _clock(minute: int) -> str:

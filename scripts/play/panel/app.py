@@ -25,6 +25,7 @@ from scripts.play.panel.words import Teller, say
 CLOUD = Path(__file__).resolve().parents[3] / "cloud"
 SHEETS = ("tokens.css", "pages.css", "icon.svg")
 UNKNOWN = "unknown"
+QUANTITY_MAX = 9
 FIELDS = ("who", "where", "when", "time", "stays")
 LANGUAGE_COOKIE = "kk_language"  # the cloud's own: cookies of one host do not tell its ports apart
 _RELOAD_S = 1
@@ -38,6 +39,24 @@ class Pupil:
     name: str
     class_name: str
     credential: str
+
+
+@dataclass(frozen=True)
+class Good:
+    """What a cashier may ring up."""
+
+    number: int
+    ru: str
+    en: str
+
+    @property
+    def key(self) -> str:
+        """What the form sends."""
+        return f"good-{self.number}"
+
+    def name(self, language: str) -> str:
+        """As it stands on the page."""
+        return self.ru if language == "ru" else self.en
 
 
 @dataclass(frozen=True)
@@ -87,6 +106,7 @@ class Setting:
     time_zone: str
     currency: str
     menu: str
+    goods: tuple[Good, ...]
     parents_url: str
     office_url: str
 
@@ -173,6 +193,7 @@ class _Panel:
             "panel.html",
             classes={class_name(name, g.language): pupils for name, pupils in classes.items()},
             menu=self._setting.menu,
+            quantity_max=QUANTITY_MAX,
             setting=self._setting,
             chosen=self._chosen(trail),
             problem=problem,
@@ -259,7 +280,8 @@ class _Panel:
         }
 
     def _form(self) -> dict[str, str]:
-        return {name: request.form.get(name, "") for name in FIELDS}
+        names = (*FIELDS, *(good.key for good in self._setting.goods))
+        return {name: request.form.get(name, "") for name in names}
 
     def _read_form(self) -> tuple[Choice | None, str, str]:
         """The choice and whose card it is; or None and the key of the words that say what is missing."""
@@ -273,6 +295,9 @@ class _Panel:
         at = self._moment()
         if at is None:
             return None, "", "bad_time"
+        goods = self._rung_up()
+        if goods is None:
+            return None, "", "bad_quantity"
         credential = pupil.credential if pupil else self._taps.unknown_credential()
         name = (
             f"{pupil.name}, {class_name(pupil.class_name, g.language)}"
@@ -280,7 +305,19 @@ class _Panel:
             else self._say("unknown_card")
         )
         walks = not request.form.get("stays")
-        return Choice(credential, pupil is not None, place.device, place.reader, at, walks), name, ""
+        choice = Choice(credential, pupil is not None, place.device, place.reader, at, walks)
+        return choice if place.is_gate else replace(choice, goods=goods), name, ""
+
+    def _rung_up(self) -> tuple[tuple[int, int], ...] | None:
+        """(good, quantity) of what was chosen; None for a quantity that is none."""
+        found = []
+        for good in self._setting.goods:
+            text = request.form.get(good.key, "").strip() or "0"
+            if not (text.isascii() and text.isdigit() and int(text) <= QUANTITY_MAX):
+                return None
+            if int(text):
+                found.append((good.number, int(text)))
+        return tuple(found)
 
     def _moment(self) -> int | None:
         """The UTC second of the tap: now, or today at the chosen time and running on from there."""

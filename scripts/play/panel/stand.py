@@ -73,7 +73,15 @@ class Stand:
         if choice.undoes:
             self._take_back(hand, trail)
             return
-        tap = Tap(number, choice.at, choice.device, choice.reader, choice.credential, passes=False)
+        tap = Tap(
+            number,
+            choice.at,
+            choice.device,
+            choice.reader,
+            choice.credential,
+            passes=False,
+            goods=choice.goods,
+        )
         verdict = hand.show(tap)
         self.trails.reach(number, "light", "done", verdict=verdict.kind, refusal=verdict.refusal)
         if verdict.kind == "repeat":

@@ -18,7 +18,8 @@ STATIONS = ("light", "record", "books", "message")
 class Choice:
     """What the newcomer chose: card, board and reader, when (UTC seconds), and whether to walk through.
 
-    `undoes`: seq of the sale that the line's staff takes back instead of holding a card, or 0.
+    `goods`: (good, quantity) pairs that the cashier has rung up for it.  `undoes`: seq of
+    the sale that the line's staff takes back instead of holding a card, or 0.
     """
 
     credential: str
@@ -28,6 +29,7 @@ class Choice:
     at: int
     walks: bool
     undoes: int = 0
+    goods: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

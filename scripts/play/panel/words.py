@@ -10,6 +10,7 @@ from cloud.formats import SchoolTime, device_name, money
 from protocols.errors import (
     CARD_BLOCKED,
     CARD_UNKNOWN,
+    NOT_IN_MENU,
     NOTHING_ON_SALE,
     RIGHTS_SHORT,
     VOID_DIFFERS,
@@ -43,6 +44,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "at_time": ("В другое время сегодня", "At another time today"),
     "time_label": ("Время касания", "Time of the tap"),
     "menu_hint": ("В столовой продают: {menu}.", "The canteen sells: {menu}."),
+    "rung_up": ("Что пробить", "What to ring up"),
+    "rung_up_hint": (
+        "Только для линии. Ничего не выбрано: линия сама продаёт то, что продают в этот час.",
+        "For a line only. Nothing chosen: the line itself sells what this hour sells.",
+    ),
     "stays": ("У турникета: не проходить", "At a gate: do not walk through"),
     "tap": ("Приложить карту", "Hold the card"),
     "result": ("Что произошло", "What happened"),
@@ -127,6 +133,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "why_unknown": ("карта не знакома", "the card is not known"),
     "why_blocked": ("карта закрыта", "the card is closed"),
     "why_nothing": ("в этот час ничего не продают", "nothing is on sale at this hour"),
+    "why_menu": ("такого в меню нет", "the menu has no such good"),
     "why_short": ("на обед не хватает денег", "the purse does not reach for the meal"),
     "why_other": ("номер {number}", "number {number}"),
     "parents_page": ("Страница родителя", "The parents' page"),
@@ -138,12 +145,14 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "choose_first": ("Сначала выберите, чья карта.", "First choose whose card it is."),
     "bad_time": ("Укажите время, например 12:10.", "Give a time, like 12:10."),
+    "bad_quantity": ("Количество: от 0 до 9.", "A quantity is 0 to 9."),
     "bad_choice": ("Такого места нет. Выберите из списка.", "There is no such place. Choose from the list."),
 }
 _WHY = {
     CARD_UNKNOWN: "why_unknown",
     CARD_BLOCKED: "why_blocked",
     NOTHING_ON_SALE: "why_nothing",
+    NOT_IN_MENU: "why_menu",
     RIGHTS_SHORT: "why_short",
     VOID_TWICE: "why_twice",
     VOID_DIFFERS: "why_void_day",

@@ -4,7 +4,7 @@ import random
 import time
 
 from protocols import errors
-from protocols.ledger import record
+from protocols.ledger import basket, record
 from protocols.wire import messages, topics
 from tests.reader_host.virtual.hand import (
     CARDS,
@@ -107,6 +107,35 @@ def test_power_cuts_lose_no_sale(play):
     for card in CARDS:
         spent = sum(item.amount for item in sales if item.account == account(card))
         assert spent == 2 * PRICE <= peer.granted_total(account(card))
+    assert hand.faults == []
+
+
+def test_power_cuts_leave_baskets_whole(play):
+    """Eleven goods and their sale: cut anywhere, the parent gets all of them or no sale."""
+    hand, peer = play("canteen", rights=100000)
+    chance = random.Random(7)
+    served = set()
+    for number in range(40):
+        hand.utc += 10
+        hand.clock()
+        hand.board.send("basket" + " 7:1" * 11)
+        hand.board.send(f"card - {CARDS[number]}")
+        if number % 3 == 1:
+            time.sleep(chance.uniform(0, 0.012))
+            hand.restart()
+        else:
+            assert hand.event("verdict")["kind"] == "served"
+            served.add(account(CARDS[number]))
+    all_arrived(hand, peer)
+    run, sold = (), []
+    for item in peer.of(*record.TYPES):
+        if basket.is_basket(item):
+            assert basket.committed(run, item)[0] == errors.OK
+            assert item.amount == 11 * PRICE
+            sold.append(item.account)
+        run = basket.follow(run, item)
+    assert served <= set(sold)
+    assert len(sold) == len(set(sold)) == len(peer.of(record.SALE))
     assert hand.faults == []
 
 

@@ -30,6 +30,8 @@ class BoardModel:
         self.unknown = set(unknown)
         self.journal = []  # (type, flags, time, credential, of)
         self.cards_shown = 0
+        self.paid = []  # what each record of the journal was for, "" the good of the hour
+        self.basket = ""
         self.step = 0
         self.life = 0
         self._looks = 0
@@ -58,6 +60,7 @@ class BoardModel:
 
     def _start(self):
         self._alive, self._looks = True, 0
+        self.basket = ""
         self.life += 1
         self._say("started", life=self.life)
         self._say("ready", device="0000000a", next=len(self.journal) + 1)
@@ -70,9 +73,10 @@ class BoardModel:
     def _say(self, name, **fields):
         self.events.put((name, {key: str(value) for key, value in fields.items()}))
 
-    def _append(self, kind, flags, credential="", of=0):
+    def _append(self, kind, flags, credential="", of=0, basket=""):
         self._may_die()
         self.journal.append((kind, flags, self._now, credential, of))
+        self.paid.append(basket)
         self._may_die()
         return len(self.journal)
 
@@ -98,12 +102,16 @@ class BoardModel:
         if waiting and self._now - self.journal[waiting - 1][2] >= 5:
             self._end_passage(NOT_TURNED)
 
+    def _line_basket(self, *goods):
+        self.basket = " ".join(goods)
+
     def _line_card(self, reader, credential):
         self.cards_shown += 1
         for _, _, at, other, _ in reversed([row for row in self.journal if row[0] in (PASS, SALE)]):
             if other == credential and 0 <= self._now - at <= REPEAT_S:
                 self._say("verdict", kind="repeat", refusal=20, seq=0, time=self._now)
                 return
+        basket, self.basket = self.basket, ""
         if credential in self.unknown:
             seq = self._append(NOTE, 1, credential)
             self._say("verdict", kind="ask", refusal=CARD_UNKNOWN, seq=seq, time=self._now)
@@ -112,7 +120,7 @@ class BoardModel:
             seq = self._append(PASS, OPENED | (reader == "out"), credential)
             self._say("verdict", kind="go", refusal=0, seq=seq, time=self._now)
         else:
-            seq = self._append(SALE, 1, credential)
+            seq = self._append(SALE, 1, credential, basket=basket)
             self._say("verdict", kind="served", refusal=0, seq=seq, time=self._now)
         self._may_die()
 

@@ -84,6 +84,19 @@ def test_sale_survives_each_cut(step):
     assert [row[0] for row in board.journal] == [SALE]
 
 
+@pytest.mark.parametrize("death", range(1, 9))
+def test_basket_is_for_its_card_alone(death):
+    """Also where the board died over it, and a repeated card leaves nothing for the next one to pay."""
+    board = BoardModel("canteen", {death})
+    hand = Hand("x", board, ticks_ms=ticks_ms)
+    cards = (("1", 0, ((12, 2), (3, 1))), ("1", 1, ((9, 3),)), ("2", 2, ()), ("3", 3, ((9, 1),)))
+    taps = [Tap(1, START + at, "x", "-", f"a:0000000{card}", False, goods) for card, at, goods in cards]
+    kinds = [hand.play(tap).kind for tap in taps]
+    assert kinds == ["served", "repeat", "served", "served"]
+    sales = [(row[3], goods) for row, goods in zip(board.journal, board.paid, strict=True)]
+    assert sales == [("a:00000001", "12:2 3:1"), ("a:00000002", ""), ("a:00000003", "9:1")]
+
+
 def test_refusal_is_noted_once():
     """A power cut after the note does not hold the card again."""
     verdicts, board, _ = play(taps_of([(0, 9, False)], "canteen"), "canteen", {2})

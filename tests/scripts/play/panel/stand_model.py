@@ -1,6 +1,6 @@
 """A stand without boards and cloud: trails whose stations the test reaches itself."""
 
-from scripts.play.panel.app import Place, Pupil, Setting
+from scripts.play.panel.app import Good, Place, Pupil, Setting
 from scripts.play.panel.trail import Trails
 
 TOKEN = "launch-token"
@@ -32,6 +32,7 @@ def setting(port):
         time_zone="Europe/Moscow",
         currency="RUB",
         menu="08:00–10:59 · 85,00 ₽",
+        goods=(Good(1, "Завтрак", "Breakfast"), Good(2, "Обед", "Lunch")),
         parents_url="http://127.0.0.1:1/",
         office_url="http://127.0.0.1:1/office",
     )

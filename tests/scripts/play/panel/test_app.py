@@ -79,6 +79,24 @@ def test_tap_goes_to_the_stand(inside, stand):
     assert choice.credential == PUPILS[0].credential
 
 
+def test_goods_are_rung_up_for_a_line(inside, stand):
+    answer = inside.post("/tap", data=form(**{"good-1": "2", "good-2": "1"}), headers=ORIGIN)
+    page = inside.get(answer.headers["Location"]).text
+    assert 'name="good-1" value="2"' in page
+    assert "Завтрак" in page
+    inside.post("/tap", data=form(**{"good-1": "0", "good-2": ""}), headers=ORIGIN)
+    inside.post("/tap", data=form(where="gate-1:in", **{"good-1": "2"}), headers=ORIGIN)
+    assert [choice.goods for choice in stand.tapped] == [((1, 2), (2, 1)), (), ()]
+
+
+@pytest.mark.parametrize("quantity", ["10", "-1", "x", "1.5", "²"])
+def test_quantity_that_is_none_taps_nothing(inside, stand, quantity):
+    answer = inside.post("/tap", data=form(**{"good-1": quantity}), headers=ORIGIN)
+    assert answer.status_code == 422
+    assert "от 0 до 9" in answer.text
+    assert stand.tapped == []
+
+
 def test_unknown_card_is_a_choice(inside, stand):
     inside.post("/tap", data=form(who="unknown"), headers=ORIGIN)
     assert stand.tapped[0].credential == "a:FFFFFFFF"
