@@ -163,6 +163,23 @@ def test_tap_travels_to_the_parent(demo):
     assert any("12:10" in text for text in spooled)
 
 
+def test_basket_travels_to_the_parent(demo):
+    """Two goods for one tap: one entry over both, and a message with their names."""
+    panel, pupil = address(demo, "Tap panel"), rich_pupil(demo)
+    _, page = fetch(panel)
+    fields = dict(re.findall(r'class="good"><span>([^<]+)</span><input[^>]*name="(good-\d+)"', page))
+    goods = {fields["Завтрак"]: 1, fields["Полдник"]: 2}
+    for _ in range(5):
+        sold = tap(panel, pupil, "line-1:-", when="at", time="12:10", **goods)
+        if "Выдано" in sold:
+            break
+    assert "Выдано" in sold
+    assert sold.count("Проводка") == 1
+    assert "−175,00" in sold or "-175,00" in sold
+    spooled = [path.read_text(encoding="utf-8") for path in (demo.data / "spool").glob("*.txt")]
+    assert any("завтрак, полдник ×2" in text for text in spooled)
+
+
 def test_tap_without_passage_is_told_so(demo):
     page = tap(address(demo, "Tap panel"), rich_pupil(demo), "gate-2:out", stays="yes")
     assert "никто не прошёл" in page
