@@ -39,6 +39,8 @@ class SimFlash:
         self.stuck: set[int] = set()
         self.wounded: set[int] = set()
         """Pages in which a programming was cut: the next one disturbs what stands beside it."""
+        self.cut_erase_after = -1
+        """The next erase is cut behind so many bytes; -1: it is not."""
         self.programmed = 0
         self.erases = 0
         self.changes = 0
@@ -93,6 +95,8 @@ class SimFlash:
         if not 0 <= sector < self.size // SECTOR:
             raise Fault(FLASH_ERASE, f"sector {sector}")
         whole = self._power.bytes_until_cut(SECTOR)
+        if self.cut_erase_after >= 0:
+            whole, self.cut_erase_after = self.cut_erase_after, -1
         self.erases += 1
         self.changes += 1
         start = sector * SECTOR

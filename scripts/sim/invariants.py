@@ -124,21 +124,6 @@ def promises_are_covered(sim: Simulation) -> Iterator[Finding]:
             yield "I2", f"account {account:08x}: {minor} may be spent at tills, {true} is there in truth"
 
 
-def grant_is_known(sim: Simulation, terminal: Any, item: record.Record) -> Iterator[Finding]:
-    """I4 at the moment at which a sound till writes a grant down: its parent has given it.  A parent that is
-    down may lie on a restored database that it has not compared with anything yet."""
-    if terminal.is_suspect or sim.cloud.down or sim.cloud.in_recovery:
-        return
-    statement = (
-        "SELECT granted FROM spending_right"
-        " WHERE device_id = ? AND epoch = ? AND account_id = ? AND bucket = ?"
-    )
-    key = terminal.provision.device, terminal.provision.epoch, item.account, item.aux
-    rows = sim.cloud.select(statement, key)
-    if not rows or rows[0][0] < item.amount:
-        yield "I4", f"{terminal.name} obeyed a grant of {item.amount}, its parent gave {rows}"
-
-
 def acknowledged_is_kept(sim: Simulation) -> Iterator[Finding]:
     """I7: a record may be destroyed with its device only if nobody had acknowledged it."""
     if sim.backups.archive_was_lost:
@@ -324,6 +309,12 @@ def balances_are_true(sim: Simulation) -> Iterator[Finding]:
             unexplained += abs(amount)
             yield "I7", f"{amount} in {code}"
     sim.kopecks_unexplained += unexplained
+
+
+def nobody_waits(sim: Simulation) -> bool:
+    """Whether no card is held to a terminal that works."""
+    there = [each for each in sim.honest_terminals() if each.runs]
+    return not any(each.reader.waiting or each.controller.need is not None for each in there)
 
 
 def acknowledged(sim: Simulation) -> bool:

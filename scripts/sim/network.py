@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _LATENCY_MS = (2, 12)
 _CONNECT_MS = (60, 700)
 _HELD_MAX = 400
+# What a broker keeps for a client that is away (mosquitto, max_queued_messages).
+_KEPT_MAX = 1_000
 
 FromDevice = Callable[[str, bytes, bool], None]
 
@@ -36,6 +38,11 @@ class Network:
         self.loss = self.double = self.late = 0
         self.is_down = False
         self.cut_off: set[int] = set()
+        self.is_cloud_cut_off = False
+        """The internet is away between the broker and ingest: `kept` waits for it, in its order."""
+        self.kept: list[tuple[bool, str, bytes]] = []
+        self.damage: Callable[[str, bytes], bytes] | None = None
+        """What becomes of a message to a device before it is sent."""
         self.held: list[tuple[bool, str, bytes]] = []
         """(to the cloud, topic, payload) of messages that will come weeks later."""
         self.hold = 0
@@ -78,7 +85,7 @@ class Network:
     def _say_state(self, terminal: Terminal, state: bytes) -> None:
         if not self.is_down:
             topic = topics.topic(terminal.provision.school, terminal.device, topics.STATE)
-            self._heap.after(self._chance.randrange(*_LATENCY_MS), self.cloud, topic, state, False)
+            self._heap.after(self._chance.randrange(*_LATENCY_MS), self.deliver, True, topic, state)
 
     def tell_states(self) -> None:
         """A cloud that subscribes anew gets the retained states."""
@@ -104,9 +111,17 @@ class Network:
         """These devices are reachable again."""
         self.cut_off -= devices
 
+    def join_cloud(self) -> None:
+        """The internet is back: what was kept comes now."""
+        self.is_cloud_cut_off = False
+        kept, self.kept = self.kept, []
+        for up, topic, payload in kept:
+            self.deliver(up, topic, payload)
+
     def stop_broker(self) -> None:
         """Everything that was on its way is lost, acknowledged or not."""
         self.is_down = True
+        self.kept = []
         for terminal in list(self._plugged):
             self.break_link(terminal)
 
@@ -122,7 +137,7 @@ class Network:
 
     def to_device(self, topic: str, payload: bytes) -> None:
         """The cloud publishes."""
-        self._send(False, topic, payload)
+        self._send(False, topic, payload if self.damage is None else self.damage(topic, payload))
 
     def _send(self, up: bool, topic: str, payload: bytes) -> None:
         chance = self._chance
@@ -156,6 +171,10 @@ class Network:
         """A message arrives; boards that are not connected miss it."""
         if self.is_down and not forged:
             return
+        if self.is_cloud_cut_off and not forged:
+            if len(self.kept) < _KEPT_MAX:
+                self.kept.append((up, topic, payload))
+            return
         if up:
             self.cloud(topic, payload, forged)
             return
@@ -183,3 +202,9 @@ class Network:
         self.held_types = ()
         self.cut_off.clear()
         self.is_down = False
+        self.damage = None
+        self.join_cloud()
+
+    def stop_damage(self) -> None:
+        """Messages are sent as they are."""
+        self.damage = None

@@ -239,8 +239,9 @@ class People:
     def _payer(self) -> Pupil:
         """Mostly the parents of somebody whose purse is nearly empty."""
         town = self._sim.town
+        payers = [each for each in town.pupils if each.account not in town.paying_nothing] or town.pupils
         for _ in range(8):
-            pupil = self._chance.choice(town.pupils)
+            pupil = self._chance.choice(payers)
             if town.balance(pupil.account) < 3 * _POOR_MINOR:
                 break
         return pupil

@@ -6,7 +6,7 @@ Promises: a trace file holds everything that a run follows from, so that `replay
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -74,23 +74,24 @@ class Catch(NamedTuple):
 
 
 def hunt(name: str, seeds: int = MUTANT_SEEDS, steps: int = MUTANT_STEPS) -> Catch | None:
-    """The first failing run of a mutant: pairs of its hints, then random seeds; None: it slipped through.
+    """The first failing run of a mutant: its hints alone, pairs of them, then random seeds; None: it slipped.
 
     A run that the sound product fails as well has caught nothing, and a crash ahead of every complaint of an
     invariant catches nothing either.
     """
     ready = faults.ready()
     hints = [hint for hint in mutants()[name].hints if hint in ready]
-    pairs = [(first, second) for first in hints for second in hints]
-    for number in range(_HINT_ROUNDS * len(pairs)):
-        pair = pairs[number % len(pairs)]
-        options = pairs_options([pair] * 3, seed=number + 1)
-        if number >= len(pairs):
+    plays: list[tuple[str, ...]] = [(hint,) for hint in hints]
+    plays += [(first, second) for first in hints for second in hints]
+    for number in range(_HINT_ROUNDS * len(plays)):
+        play = plays[number % len(plays)]
+        options = close_together([play] * 3, seed=number + 1)
+        if number >= len(plays):
             # What needs longer than a heal away from the next is seen when nothing heals between.
             options = options._replace(heal_every=options.steps)
         outcome = run(options, name)
         if _is_caught(outcome):
-            return Catch(outcome, f"pair {', '.join(pair)}, seed {options.seed}")
+            return Catch(outcome, f"{', '.join(play)}, seed {options.seed}")
     for seed in range(1, seeds + 1):
         options = Options(seed, steps, faults=ready)
         outcome = run(options, name)
@@ -107,18 +108,19 @@ def _is_caught(outcome: Outcome) -> bool:
 # Ordered pairs
 
 
-def pairs_options(pairs: list[tuple[str, str]], seed: int) -> Options:
-    """A short run in which these ordered pairs strike one after another, each pair close together."""
+def close_together(plays: Sequence[tuple[str, ...]], seed: int) -> Options:
+    """A short run in which these plays follow each other; the faults of each strike close together."""
     chance = Random(seed)
     plan = []
     step = 120
-    for first, second in pairs:
+    for first, *others in plays:
         plan.append(Strike(step, first, chance.getrandbits(32)))
-        plan.append(Strike(step + chance.randrange(1, _PAIR_GAP), second, chance.getrandbits(32)))
+        for other in others:
+            plan.append(Strike(step + chance.randrange(1, _PAIR_GAP), other, chance.getrandbits(32)))
         step += _PAIR_SPACE
     return Options(
         seed, step + 100, terminals=7, accounts=16, faults=faults.ready(), plan=tuple(plan),
-        heal_every=2 * _PAIR_SPACE,
+        heal_every=2 * _PAIR_SPACE, waits=True,
     )  # fmt: skip
 
 
@@ -128,7 +130,7 @@ def pair_runs(names: tuple[str, ...], seed: int) -> Iterator[tuple[list[tuple[st
     Random(seed).shuffle(pairs)
     for start in range(0, len(pairs), _PAIRS_A_RUN):
         part = pairs[start : start + _PAIRS_A_RUN]
-        yield part, pairs_options(part, seed + start)
+        yield part, close_together(part, seed + start)
 
 
 # Shrinking and replay

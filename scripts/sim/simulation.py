@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from protocols.ledger import record
-from scripts.sim import invariants
+from scripts.sim import invariants, record_invariants
 from scripts.sim.backup import Backups
 from scripts.sim.cloud import Cloud
 from scripts.sim.crash import CRASH, Stopped, described
@@ -31,6 +31,9 @@ from scripts.sim.town import Town
 _HEAL_EVERY = 5_000
 # A fault that finds nothing to break looks again so many steps later, while it would still make a pair.
 _TRY_EVERY = 8
+# So long a plan stands still for a fault that waits, and a healing for a fault of several scenes.
+_STILL_STEPS_MAX = 8_000
+_ROUND_STEPS = 400
 _LOOK_EVERY_BATCHES = 40
 _HEAL_MAX_MS = 900_000
 _TOLD_STEPS = 3_000
@@ -50,6 +53,8 @@ class Options(NamedTuple):
     sectors: int = 24
     heal_every: int = _HEAL_EVERY
     fault_gap: int = GAP_STEPS
+    waits: bool = False
+    """Whether the plan stands still until a fault that finds nothing to break does; else it is dropped."""
 
 
 class Violation(NamedTuple):
@@ -82,6 +87,9 @@ class Simulation:
         self.struck: Counter[str] = Counter()
         self.pairs: set[tuple[str, str]] = set()
         self._struck_at: list[tuple[int, str]] = []
+        self._plan_step = 0
+        self.scenes = 0
+        """Faults of several scenes that are under way: no healing falls between them."""
         self.violations: list[Violation] = []
         self.suspects = Suspects(self)
         self.backups = Backups(self)
@@ -147,9 +155,8 @@ class Simulation:
         self.trace.update(raw)
         item = record.unpack(raw)
         self.town.follow(terminal.serial, item)
-        if item.type == record.GRANT:
-            for invariant, text in invariants.grant_is_known(self, terminal, item):
-                self.complain(invariant, text)
+        for invariant, text in record_invariants.follow(self, terminal, item):
+            self.complain(invariant, text)
 
     # Running
 
@@ -176,33 +183,57 @@ class Simulation:
             self.cloud.close()
 
     def _run_steps(self) -> None:
-        heap = self.heap
-        plan = list(self.plan)
-        first = self.steps
-        place = 0
-        again: list[Strike] = []
-        next_heal = first + self.options.heal_every
-        end = first + self.options.steps
-        rested = 0
-        while self.steps < end:
-            while place < len(plan) and plan[place].step <= self.steps - first - rested:
-                if not self._strike(plan[place]):
-                    again.append(plan[place])
+        """So many steps of the plan; healings, and steps in which it stands still, are not among them."""
+        waiting: list[Strike] = []
+        place = stood = 0
+        next_heal = self.options.heal_every
+        while True:
+            while place < len(self.plan) and self.plan[place].step <= self._plan_step:
+                if not self._strike(self.plan[place]):
+                    waiting.append(self.plan[place])
                 place += 1
-            if again and self.steps % _TRY_EVERY == 0:
-                now = self.steps - first - rested
-                again = [
-                    each for each in again if each.step + PLANNED_WINDOW > now and not self._strike(each)
-                ]
-            if self.steps >= next_heal:
-                before = self.steps
+            if waiting and self.steps % _TRY_EVERY == 0:
+                waiting = [each for each in waiting if self._is_timely(each) and not self._strike(each)]
+            is_due = self._plan_step >= min(next_heal, self.options.steps)
+            must_wait = self.options.waits and (bool(waiting) or self._plays_on())
+            if stood < _STILL_STEPS_MAX and (must_wait or (is_due and self.scenes)):
+                stood += 1
+                if waiting and self.options.waits and stood % _ROUND_STEPS == 0:
+                    self._make_a_round()
+                self._step()
+                continue
+            stood = 0
+            if must_wait:
+                waiting = []
+            if self._plan_step >= self.options.steps:
+                break
+            if is_due:
                 self.heal()
-                # The plan counts the steps between the healings.
-                rested += self.steps - before
-                end += self.steps - before
-                next_heal = self.steps + self.options.heal_every
-            heap.step()
-            self.steps += 1
+                self._struck_at = []
+                next_heal = self._plan_step + self.options.heal_every
+            self._step()
+            self._plan_step += 1
+
+    def _plays_on(self) -> bool:
+        """Whether a fault of several scenes is under way, and no other can make a pair with it any more."""
+        last = self._struck_at[-1][0] if self._struck_at else -PLANNED_WINDOW
+        return bool(self.scenes) and self._plan_step > last + PLANNED_WINDOW
+
+    def _step(self) -> None:
+        self.heap.step()
+        self.steps += 1
+
+    def _is_timely(self, strike: Strike) -> bool:
+        """Whether a fault that found nothing to break would still make a pair."""
+        return strike.step + PLANNED_WINDOW > self._plan_step
+
+    def _make_a_round(self) -> None:
+        """A planned fault waits: an engineer looks after what it may wait for, a recovery most of all."""
+        self.cloud.start()
+        self.network.heal()
+        for terminal in self.terminals:
+            terminal.heal()
+        self.suspects.collect()
 
     def _strike(self, strike: Strike) -> bool:
         """Break something now; False when there was nothing to break, which is tried again for a while."""
@@ -212,9 +243,10 @@ class Simulation:
         ):
             return False
         self.struck[strike.kind] += 1
-        self._struck_at = [each for each in self._struck_at if self.steps - each[0] <= PLANNED_WINDOW]
+        now = self._plan_step
+        self._struck_at = [each for each in self._struck_at if now - each[0] <= PLANNED_WINDOW]
         self.pairs |= {(kind, strike.kind) for _step, kind in self._struck_at}
-        self._struck_at.append((self.steps, strike.kind))
+        self._struck_at.append((now, strike.kind))
         return True
 
     def complain(self, invariant: str, text: str) -> None:
@@ -237,6 +269,8 @@ class Simulation:
         self.cloud.heal()
         for terminal in self.terminals:
             terminal.heal()
+        # Who stands in a line is served: on meal credit, a sale behind the last table stays a debt.
+        self._wait_until(invariants.nobody_waits, _TABLE_WAIT_STEPS)
         self._wait_until(invariants.acknowledged, _TABLE_WAIT_STEPS)
         self._wait_until(self.suspects.are_told, _TOLD_STEPS)
         self.suspects.collect()

@@ -162,6 +162,7 @@ class Terminal:
     def heal(self) -> None:
         """No trouble is planned any more, and a board without power starts."""
         self.power.disarm()
+        self.flash.cut_erase_after = -1
         self.flicker = []
         self.storage.is_full = False
         self.boot()

@@ -48,6 +48,8 @@ class Town:
         self.second_cards: dict[int, str] = {}
         self.stranger = f"a:08{chance.randrange(1 << 24):06X}"
         self.bank: list[Deposit] = []
+        self.paying_nothing: set[int] = set()
+        """Accounts whose parents pay nothing in for now."""
         self.deposited: defaultdict[int, int] = defaultdict(int)
         self.paid_out: defaultdict[int, int] = defaultdict(int)
         self.spent: defaultdict[int, int] = defaultdict(int)

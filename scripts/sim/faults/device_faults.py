@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from protocols.wire import envelope
 from scripts.sim.faults import fault
+from scripts.sim.flash import PAGE, SECTOR
 
 if TYPE_CHECKING:
     from scripts.sim.simulation import Simulation
@@ -31,6 +32,23 @@ def power_cut(sim: Simulation, chance: Random) -> bool:
     if terminal is None:
         return False
     terminal.power.arm(chance.randrange(4), chance.choice((0, 1000, chance.randrange(1001))))
+    return True
+
+
+@fault("power goes in the middle of erasing a sector of flash")
+def power_cut_in_erase(sim: Simulation, chance: Random) -> bool:
+    """What is left of the newest sector takes no bytes, so the next record needs the sector behind it, which
+    holds what a chip holds that was used for something else before."""
+    terminal = running(sim, chance)
+    if terminal is None:
+        return False
+    flash, place = terminal.flash, terminal.next_offset()
+    newest = (place - 1) // SECTOR
+    flash.stuck |= set(range(place // PAGE, (newest + 1) * SECTOR // PAGE))
+    following = (newest + 1) * SECTOR % flash.size
+    if flash.bytes[following : following + SECTOR].count(0xFF) == SECTOR:
+        flash.bytes[following : following + SECTOR] = chance.randbytes(SECTOR)
+    flash.cut_erase_after = chance.choice((0, SECTOR, chance.randrange(SECTOR)))
     return True
 
 
@@ -92,6 +110,16 @@ def clock_jump(sim: Simulation, chance: Random) -> bool:
     if terminal is None:
         return False
     terminal.clock.jump(chance.choice((-86_400, -3_600, -30, 30, 3_600, 86_000)))
+    return True
+
+
+@fault("a device's clock is a day ahead")
+def clock_day_ahead(sim: Simulation, chance: Random) -> bool:
+    """It closes a day that is not over."""
+    terminal = running(sim, chance)
+    if terminal is None:
+        return False
+    terminal.clock.jump(86_400)
     return True
 
 

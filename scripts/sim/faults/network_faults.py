@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from protocols.mac import DeviceKeys
 from protocols.wire import envelope, topics
 from scripts.sim.faults import fault
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from scripts.sim.terminal import Terminal
 
 _WINDOW_MS = (2_000, 25_000)
+# Version and index ahead of a piece's bytes.
+_CHUNK_HEAD = 6
 
 
 def _for_a_while(sim: Simulation, chance: Random, name: str, value: int) -> bool:
@@ -91,6 +94,29 @@ def _forged_body(kind: int, sim: Simulation, chance: Random) -> bytes:
     }
     make = bodies.get(kind)
     return make() if make else chance.randbytes(chance.randrange(4, 200))
+
+
+@fault("pieces of the account table come with wrong bytes under a right MAC")
+def table_chunk_corrupted(sim: Simulation, chance: Random) -> bool:
+    """The image rots in the cloud, and what was read of it is sealed as ever: only its hash can tell."""
+
+    def damaged(topic: str, payload: bytes) -> bytes:
+        head = envelope.peek(payload, envelope.TO_DEVICE)
+        if head.type != envelope.CHUNK or chance.randrange(3):
+            return payload
+        place = head.device, head.epoch
+        boards = (each.provision for each in sim.terminals)
+        key = next(DeviceKeys(each.key).table for each in boards if (each.device, each.epoch) == place)
+        body = bytearray(envelope.open_envelope(key, head, payload, head.school, head.device).body)
+        body[chance.randrange(_CHUNK_HEAD, len(body))] ^= 1 << chance.randrange(8)
+        return envelope.seal(key, head, bytes(body))
+
+    sim.network.damage = damaged
+    sim.heap.after(chance.randrange(*_WINDOW_MS), sim.network.stop_damage)
+    if sim.cloud.down:
+        sim.heap.after(4_000, sim.cloud.publish_tables)
+    sim.cloud.publish_tables()
+    return True
 
 
 def _overheard(sim: Simulation, chance: Random) -> tuple[bool, str, bytes] | None:
@@ -176,10 +202,18 @@ def partition_device(sim: Simulation, chance: Random) -> bool:
     return _part(sim, chance, {chance.choice(sim.terminals).device})
 
 
-@fault("the school's wires are cut: no device reaches the broker")
-def partition_school(sim: Simulation, chance: Random) -> bool:
-    """All devices at once."""
+@fault("the school's LAN is cut: no device reaches the broker")
+def partition_lan(sim: Simulation, chance: Random) -> bool:
+    """All devices at once, and all of them know it."""
     return _part(sim, chance, {terminal.device for terminal in sim.terminals})
+
+
+@fault("the internet is cut between the broker and the cloud: devices are online and nobody answers")
+def partition_internet(sim: Simulation, chance: Random) -> bool:
+    """Both sides keep what they have for the other, and hand it over when the way is free again."""
+    sim.network.is_cloud_cut_off = True
+    sim.heap.after(chance.choice((3_000, 20_000, 120_000)), sim.network.join_cloud)
+    return True
 
 
 def _part(sim: Simulation, chance: Random, devices: set[int]) -> bool:

@@ -43,9 +43,6 @@ def restore_all_lost(sim: Simulation, chance: Random) -> bool:
     return _restore(sim, chance, announced=False, head_lost=True, machine=True)
 
 
-_HELD_TRIES = 600
-
-
 @fault("grants are on their way while the machine goes back, and come when the new life is under way")
 def restore_over_held_grants(sim: Simulation, chance: Random) -> bool:
     """The cloud that gave them is no more."""
@@ -56,75 +53,101 @@ def restore_over_held_grants(sim: Simulation, chance: Random) -> bool:
     pupils = sim.town.pupils
     for pupil in chance.sample(pupils, min(6, len(pupils))):
         sim.cloud.top_up(sim.town.deposit(pupil.account, sim.town.cap))
+    sim.scenes += 1
     sim.heap.after(2_500, _go_back_over, sim)
     return True
 
 
+_TRY_MS = 200
+_HELD_TRIES = 600
+
+
 def _go_back_over(sim: Simulation) -> None:
     sim.network.held_types = ()
-    if sim.is_healing:
-        sim.network.release_kept_back()
-        return
     sim.backups.restore(-1, announced=True, head_lost=False, whole_machine=True)
-    sim.heap.after(200, _let_go, sim, _HELD_TRIES)
+    _let_go(sim, _HELD_TRIES)
 
 
 def _let_go(sim: Simulation, tries: int) -> None:
     if tries and (sim.cloud.down or sim.cloud.in_recovery):
-        sim.heap.after(200, _let_go, sim, tries - 1)
+        sim.heap.after(_TRY_MS, _let_go, sim, tries - 1)
     else:
         sim.network.release_kept_back()
+        sim.scenes -= 1
 
 
-_SALES = 5
-_SALE_MS = 400
-_SECOND_MS = 3_300
+_CARDS = 2
+_MEALS = 6
+_CARD_MS = 400
+# Within three seconds a second tap would be the same one.
+_MEAL_MS = 3_300
+_LOSE_TRIES = 100
+_ELSEWHERE = 16
 
 
-@fault("a till that sold cut off is lost while the cloud has forgotten what it gave it")
+@fault("a till is lost while the cloud has forgotten what it gave it, and the pupils eat at others")
 def lost_in_recovery(sim: Simulation, chance: Random) -> bool:
-    """Granted after the backup, sold, never sent; the office releases it before anything is read."""
+    """Granted after the backup, sold, forgotten; the office releases it before anything is read.
+
+    In a recovery that has begun already a till is lost at once, as it is.
+    """
     terminal = victim(sim, chance, is_till=True)
-    if terminal is None or sim.cloud.down or sim.cloud.in_recovery:
+    if terminal is None or sim.cloud.down:
         return False
+    if sim.cloud.in_recovery:
+        sim.scenes += 1
+        _lose(sim, terminal, {})
+        return True
+    # The poorest of those who eat elsewhere: after one meal here it is known to hold little of theirs.
     statement = (
-        "SELECT r.account_id FROM spending_right r JOIN pupil p ON p.account_id = r.account_id"
-        " JOIN school_class c ON c.school_id = p.school_id AND c.class_id = p.class_id"
-        " WHERE r.device_id = ? AND r.epoch = ? AND r.bucket = 0 AND c.home_device = r.device_id"
-        " ORDER BY r.granted - r.returned - r.spent + r.voided, r.account_id"
+        "SELECT p.account_id FROM pupil p JOIN school_class c ON c.school_id = p.school_id"
+        " AND c.class_id = p.class_id JOIN ledger_account a ON a.code = printf('purse:%08x', p.account_id)"
+        " JOIN balance b ON b.ledger_account_id = a.ledger_account_id"
+        " WHERE c.home_device <> ? ORDER BY b.amount_minor, p.account_id"
     )
-    rows = sim.cloud.select(statement, (terminal.device, terminal.provision.epoch))
-    if not rows:
+    poorest = [row[0] for row in sim.cloud.select(statement, (terminal.device,))[:_CARDS]]
+    cards = {pupil.account: pupil.card for pupil in sim.town.pupils if pupil.account in poorest}
+    if not cards:
         return False
-    sim.backups.take()
-    cards = {pupil.account: pupil.card for pupil in sim.town.pupils}
-    poorest = [row[0] for row in rows[:_SALES]]
-    for account in poorest:
-        sim.cloud.top_up(sim.town.deposit(account, sim.town.cap))
-    sim.heap.after(1_500, _sell_unheard, sim, terminal, [cards[account] for account in poorest])
+    sim.town.paying_nothing |= cards.keys()
+    for card in cards.values():
+        sim.people.tap(terminal, card)
+    sim.scenes += 1
+    sim.heap.after(_MEAL_MS, _sell_much, sim, terminal, cards)
     return True
 
 
-def _sell_unheard(sim: Simulation, terminal: Any, cards: list[str]) -> None:
-    sim.network.part({terminal.device})
-    for number, card in enumerate(cards):
-        sim.heap.after(_SALE_MS * number, sim.people.tap, terminal, card)
-        # Within three seconds a second tap would be the same one.
-        sim.heap.after(_SALE_MS * number + _SECOND_MS, sim.people.tap, terminal, card)
-    # A till that is cut off decides at its fixed moment, which is two seconds at most.
-    sim.heap.after(_SALE_MS * _SALES + _SECOND_MS + 2_500, _lose, sim, terminal)
-
-
-def _lose(sim: Simulation, terminal: Any) -> None:
-    cloud = sim.cloud
-    if sim.is_healing or terminal.is_gone or terminal.is_suspect or cloud.down or cloud.in_recovery:
-        sim.network.join({terminal.device})
+def _sell_much(sim: Simulation, terminal: Any, cards: dict[int, str]) -> None:
+    if sim.cloud.down or sim.cloud.in_recovery or terminal.is_gone or terminal.is_suspect:
+        _end(sim, cards)
         return
-    # Nobody hears it any more, whatever heals.
+    sim.backups.take()
+    for number, (account, card) in enumerate(cards.items()):
+        sim.cloud.top_up(sim.town.deposit(account, sim.town.cap))
+        for meal in range(_MEALS):
+            sim.heap.after(_MEAL_MS * meal + _CARD_MS * (number + 2), sim.people.tap, terminal, card)
+    sim.heap.after(_MEAL_MS * _MEALS, _forget_and_lose, sim, terminal, cards)
+
+
+def _forget_and_lose(sim: Simulation, terminal: Any, cards: dict[int, str]) -> None:
+    if terminal.is_gone or terminal.is_suspect:
+        _end(sim, cards)
+        return
+    # Nobody hears it any more.
+    sim.network.part({terminal.device})
     terminal.stop()
     sim.backups.restore(-1, announced=True, head_lost=False, whole_machine=True)
-    if sim.cloud.down or not sim.cloud.in_recovery:
+    _lose(sim, terminal, cards, _LOSE_TRIES)
+
+
+def _lose(sim: Simulation, terminal: Any, cards: dict[int, str], tries: int = 0) -> None:
+    cloud = sim.cloud
+    if cloud.down and tries:
+        sim.heap.after(_TRY_MS, _lose, sim, terminal, cards, tries - 1)
+        return
+    if cloud.down or not cloud.in_recovery:
         sim.suspects.retire(terminal)
+        _end(sim, cards)
         return
     cloud.import_bank()
     cloud.lose(terminal.label)
@@ -132,6 +155,23 @@ def _lose(sim: Simulation, terminal: Any) -> None:
     cloud.release(terminal.label)
     sim.suspects.retire(terminal, is_released=True)
     sim.network.join({terminal.device})
+    _eat_elsewhere(sim, cards, _ELSEWHERE if cards else 0)
+
+
+def _eat_elsewhere(sim: Simulation, cards: dict[int, str], tries: int) -> None:
+    if not tries or sim.is_healing:
+        _end(sim, cards)
+        return
+    for till in sim.terminals:
+        if till.runs and not till.is_gate:
+            for card in cards.values():
+                sim.people.tap(till, card)
+    sim.heap.after(_MEAL_MS, _eat_elsewhere, sim, cards, tries - 1)
+
+
+def _end(sim: Simulation, cards: dict[int, str]) -> None:
+    sim.town.paying_nothing -= cards.keys()
+    sim.scenes -= 1
 
 
 def _expose_beyond_release(sim: Simulation, terminal: Any) -> None:

@@ -67,7 +67,6 @@ def old_incarnation_accepted(patches: Patches) -> None:
 @mutant(
     "a device lost in recovery sets aside what is known, not CAP",
     "lost_in_recovery",
-    missing="the lost till held nearly always as much of the purse before the backup as it sold after it",
 )
 def lost_in_recovery_releases_what_is_known(patches: Patches) -> None:
     """Though more was granted than a restored database knows."""

@@ -124,6 +124,28 @@ def table_rolled_back(patches: Patches) -> None:
     patches.wrap(accounts.Accounts, "open", lambda original: lambda self, version_min: original(self, 0))
 
 
+@mutant("the hash of a table is not compared", "table_chunk_corrupted")
+def table_root_not_checked(patches: Patches) -> None:
+    """What was fetched is used."""
+    patches.replace(accounts, "equal", lambda left, right: True)
+
+
+@mutant("a sector is written to without an erase", "power_cut_in_erase", "power_off")
+def sector_not_erased(patches: Patches) -> None:
+    """A new sector is taken for blank."""
+
+    def make(original: Any) -> Any:
+        def start(self: Journal, ordinal: int, erase_count: int) -> None:
+            flash = self._flash
+            with Patches() as inner:
+                inner.replace(type(flash), "erase", lambda self, sector: None)
+                original(self, ordinal, erase_count)
+
+        return start
+
+    patches.wrap(Journal, "_start_sector", make)
+
+
 @mutant("no page is left out after a crash", "power_cut", "power_flicker")
 def half_page_used_again(patches: Patches) -> None:
     """Writing goes on in the slot behind the last used one."""
