@@ -121,7 +121,7 @@ class Batch:
         return self._heads[school_id]
 
     def refuse(self, device: Device, code: int) -> None:
-        """Count what a device sent under a right MAC and yet cannot be."""
+        """Count what a device sent under a right MAC and yet cannot be, or cannot be taken yet."""
         self.refusals[device.school_id, device.device_id, code] += 1
 
     def _recs(self, message: Checked) -> None:
@@ -132,7 +132,7 @@ class Batch:
         is_branch = taken.refusal in (CHAIN_FORK, CHAIN_GAP) and self._forks.take(
             device, recs, known, taken.refusal
         )
-        if taken.refusal and taken.refusal != CHAIN_GAP:
+        if taken.refusal:
             self.refuse(device, taken.refusal)
         if is_branch or not taken.refusal:
             self._to_ack[device].append(recs.from_seq + recs.count)
@@ -298,6 +298,8 @@ class Batch:
         if any(result.refusal for result in results):
             found.refuse([result.refusal for result in results])
         store.add_records(self._conn, found.rows)
+        # The last field of a row: why the rules refuse that record.
+        self.refusals.update((school_id, row[1], row[-1]) for row in found.rows if row[-1])  # type: ignore[misc]
         alarms.raise_alarms(self._conn, school_id, found.alarms, self._now)
         devices.obeyed(self._conn, school_id, found.obeyed, self._now)
         devices.day_confirmed(self._conn, school_id, found.confirmed, self._now)

@@ -23,6 +23,7 @@ from cloud.payouts import service as payouts
 from cloud.people import service as people
 from cloud.reconciliation import service as reconciliation
 from cloud.records import service as records
+from protocols.errors import CHAIN_GAP
 from protocols.ids import hex8
 
 Any_ = TypeVar("Any_")
@@ -66,8 +67,9 @@ class Fleet(NamedTuple):
     """All devices, those with problems first.
 
     `strangers`: bad messages of devices nobody knows; `refused`: bad messages
-    of all time, the last of them at `refused_at` (0: never); `in_recovery`: the
-    database was set back, and nothing is granted until the tills were read.
+    and records of all time, the last of them at `refused_at` (0: never; records
+    that came ahead of a lost message are in order); `in_recovery`: the database
+    was set back, and nothing is granted until the tills were read.
     """
 
     devices: list[Device]
@@ -131,7 +133,7 @@ def fleet(conn: Connection, school_id: int) -> Fleet:
         [one for one in known if not one.is_online],
         strangers,
         sum(each.count for each in refusals),
-        max((each.last_at for each in refusals), default=0),
+        max((each.last_at for each in refusals if each.code != CHAIN_GAP), default=0),
         devices.in_recovery(conn, school_id),
     )
 
