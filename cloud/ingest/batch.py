@@ -374,6 +374,11 @@ class Batch:
         self._wait_for_archive()
         if archive is not None:
             archive.append(self._frames(), now)
+            self._witness()
+
+    def _witness(self) -> None:
+        """Count this batch, unless everything in it was refused: a forger moves no witness."""
+        if self._inbox.checked or self._inbox.states or not self._inbox.refusals:
             about = {device.school_id: device for device in self._devices.values()}
             for school_id, device in sorted(about.items()):
                 incarnation = device.incarnation, device.incarnation_id

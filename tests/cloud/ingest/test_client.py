@@ -119,7 +119,8 @@ def test_records_travel_to_the_books(town: Town) -> None:
     town.wait_for_ack(world.line, link, world.line.next_seq)
     # CAP is 500 roubles: five breakfasts fit each pupil's rights, the others wait in suspense.
     assert sales(world.engine, world.school) == 5 * 8500 * len(world.of_line(world.line))
-    wait_for(lambda: world.refusals() == {(world.line.device, WIRE_LENGTH): 2}, "the count of bad messages")
+    counted = (world.line.device, WIRE_LENGTH)
+    wait_for(lambda: world.refusals().get(counted) == 2, "the count of bad messages")
     assert town.process.stop() == 0
     world.check_books()
 
