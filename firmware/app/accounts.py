@@ -77,10 +77,12 @@ class Accounts:
         return self._table is not None and table.has_benefit(row, self._table.base_day, day, meal)
 
     def swap(self, version_min: int) -> None:
-        """Put the fetched table in place and use it."""
+        """Put the fetched table in place and use it; a full storage keeps the old one in use."""
         self.close()
-        self._storage.replace(_NEW, _NAME)
-        self.open(version_min)
+        try:
+            self._storage.replace(_NEW, _NAME)
+        finally:
+            self.open(version_min)
 
 
 class Fetch:

@@ -7,11 +7,16 @@ MORNING = 1756702800
 
 
 class RamStorage:
-    """Files in RAM; keeps hal/storage.py.  `is_full`: every write fails from now on."""
+    """Files in RAM; keeps hal/storage.py.  `is_full`: every write fails from now on.
+
+    `room`: so many opens, writes, closes and renames still find room, then none does; None: all do.
+    """
 
     def __init__(self):
         self.files = {}
         self.is_full = False
+        self.room = None
+        self.was_full = False
         self.open_count = 0
 
     def open(self, name, mode):
@@ -19,11 +24,19 @@ class RamStorage:
             if name not in self.files:
                 raise OSError(2)
             return Reading(self, self.files[name])
-        if self.is_full:
-            raise OSError(28)
+        self.check_room()
         return Writing(self, name)
 
+    def check_room(self):
+        """OSError(28) for a write that finds no room."""
+        if self.is_full or self.room == 0:
+            self.was_full = True
+            raise OSError(28)
+        if self.room is not None:
+            self.room -= 1
+
     def replace(self, temporary, name):
+        self.check_room()
         if temporary not in self.files:
             raise OSError(2)
         self.files[name] = self.files.pop(temporary)
@@ -71,16 +84,14 @@ class Writing:
     def write(self, data):
         if not self._is_open:
             raise ValueError("closed")
-        if self._storage.is_full:
-            raise OSError(28)
+        self._storage.check_room()
         self._content += data
         return len(data)
 
     def close(self):
         if self._is_open:
             self._is_open = False
-            if self._storage.is_full:
-                raise OSError(28)
+            self._storage.check_room()
             self._storage.files[self._name] = bytes(self._content)
 
     def __enter__(self):
