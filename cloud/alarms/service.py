@@ -16,7 +16,8 @@ _AGAIN_S = 3600
 
 class Alarm(NamedTuple):
     """`kind`: recovery, recovery_over, fork, witness_forged, archive_short,
-    clock_refused, clock_confirmed, payout_refused, payout_unread, journal_begins_later.
+    clock_refused, clock_confirmed, table_refused, payout_refused, payout_unread,
+    journal_begins_later.
     """
 
     at: int

@@ -300,6 +300,7 @@ class Batch:
         store.add_records(self._conn, found.rows)
         # The last field of a row: why the rules refuse that record.
         self.refusals.update((school_id, row[1], row[-1]) for row in found.rows if row[-1])  # type: ignore[misc]
+        self.refusals.update((school_id, *each) for each in found.refused)
         alarms.raise_alarms(self._conn, school_id, found.alarms, self._now)
         devices.obeyed(self._conn, school_id, found.obeyed, self._now)
         devices.day_confirmed(self._conn, school_id, found.confirmed, self._now)

@@ -43,6 +43,7 @@ class Judged:
 
     `rows`: of the table record; `entries`: to post; `told`: for the outbox;
     `closed_days`: days that a device has closed; `alarms`: (kind, detail);
+    `refused`: (device_id, number) of what a device did not take from us;
     `obeyed`: records of commands; `confirmed`: of days that a person has confirmed; `owing`: accounts
     whose debt for meals moved, or whose rights came back.
     """
@@ -54,6 +55,7 @@ class Judged:
         self.told: list[Happening] = []
         self.closed_days: list[int] = []
         self.alarms: list[tuple[str, str]] = []
+        self.refused: list[tuple[int, int]] = []
         self.obeyed: list[Obeyed] = []
         self.confirmed: list[Obeyed] = []
         self.owing: set[int] = set()
@@ -297,6 +299,10 @@ class Replay:
             device.table_incarn = device.incarn_seen
         elif item.flags == record.TABLE_SETTINGS:
             device.settings_version = max(device.settings_version, item.aux)
+        elif item.flags == record.TABLE_REFUSED:
+            where = f"{hex8(device.device_id)} record {item.seq}"
+            found.alarms.append(("table_refused", f"{where}: table {item.aux}, {refusal_name(item.amount)}"))
+            found.refused.append((device.device_id, item.amount))
         return capable
 
 

@@ -86,6 +86,7 @@ class Controller:
         self.opening = None
         # Bad messages by refusal number.
         self.refusals = {}
+        self._given_up = (0, 0)
         self._checkpoint_seq = 1
 
     # Boot
@@ -322,6 +323,12 @@ class Controller:
         known = self.state.settings_version if what == record.TABLE_SETTINGS else self.state.table_version
         if version > known:
             self.write(record.TABLE, what, aux=version)
+
+    def gave_up(self, version: int, refusal: int) -> None:
+        """Write down, once in a boot, that an account table was given up: somebody must look why."""
+        if (version, refusal) != self._given_up:
+            self._given_up = (version, refusal)
+            self.write(record.TABLE, record.TABLE_REFUSED, amount=refusal, aux=version)
 
     def take_settings(self, body: bytes, settings) -> None:
         """Keep newer settings; the same ones again are nothing new, older ones are Fault(TABLE_OLD)."""

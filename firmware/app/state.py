@@ -66,7 +66,7 @@ class DeviceState:
         elif kind == record.TABLE:
             if item.flags == record.TABLE_SETTINGS:
                 self.settings_version = max(self.settings_version, item.aux)
-            else:
+            elif item.flags == record.TABLE_ACCOUNTS:
                 self.table_version = max(self.table_version, item.aux)
         elif kind == record.CLOCK:
             self._follow_clock(item)

@@ -386,9 +386,11 @@ class Sync:
             controller.refused(fault)
             if fetch.has_failed:
                 self._fetch = None
+                controller.gave_up(fetch.manifest.version, fault.code)
         except OSError as error:
             controller.refused(Fault(STORAGE_MISSING, "accounts %s" % error.errno))
             self._give_up_fetch()
+            controller.gave_up(fetch.manifest.version, STORAGE_MISSING)
 
     def _give_up_fetch(self) -> None:
         """Forget the fetch first: on a full storage closing its file fails, and then it takes no chunk."""

@@ -71,6 +71,8 @@ ITEMS_MAX = 16
 
 TABLE_ACCOUNTS = 1
 TABLE_SETTINGS = 2
+# An account table that was given up: the amount is the refusal number, aux the version.
+TABLE_REFUSED = 3
 
 # Flags of CLOCK: set by TIME; a TIME that was refused; set by a TIME that a person has confirmed.
 CLOCK_SET = 0

@@ -24,6 +24,7 @@ from protocols.errors import (
     RECORD_TYPE,
     RETURN_EXCEEDS_RIGHTS,
     RIGHTS_SHORT,
+    TABLE_ROOT,
     VOID_DIFFERS,
     VOID_TWICE,
     VOID_UNKNOWN,
@@ -210,6 +211,17 @@ def test_need_beyond_each_limit_is_answered_and_grants_nothing(world: World, wan
     out = world.handle(world.other.need(account, wanted))
     assert [answer.total for answer in world.other.told(out, envelope.ANSWER)] == [0]
     assert world.rows("SELECT sum(granted) FROM spending_right WHERE school_id = ?") == before
+
+
+def test_table_that_a_device_gave_up_is_counted_and_an_alarm(world: World) -> None:
+    world.line.write(record.TABLE, record.TABLE_REFUSED, 0, TABLE_ROOT, 7)
+    world.handle(*world.line.all_recs())
+    assert world.records(world.line) == [(1, OK)]
+    assert shown(world)["line-1"] == {TABLE_ROOT: 1}
+    assert world.rows("SELECT table_version FROM device WHERE school_id = ? AND label = 'line-1'") == [(0,)]
+    alarms = world.rows("SELECT kind, detail FROM alarm WHERE school_id = ?")
+    assert alarms == [("table_refused", f"{world.line.device:08x} record 1: table 7, table_root")]
+    goes_on(world)
 
 
 def test_refused_records_count_for_their_own_device(world: World) -> None:

@@ -156,6 +156,14 @@ def test_table_that_stays_wrong_is_given_up():
     assert serve_chunks(rig, image, 7) == 3
     assert rig.controller.accounts.version == 1
     assert rig.controller.refusals == {errors.TABLE_ROOT: 3}
+    told = [(item.flags, item.amount, item.aux) for item in rig.of_type(record.TABLE)]
+    assert told[-1] == (record.TABLE_REFUSED, errors.TABLE_ROOT, 7)
+    # The same again is told once in a boot, and is no version that was applied.
+    offer_table(rig, image, 7, 100, root=bytes(32))
+    rig.link.sent = []
+    serve_chunks(rig, image, 7)
+    assert [item.flags for item in rig.of_type(record.TABLE)].count(record.TABLE_REFUSED) == 1
+    assert rig.controller.state.table_version == 1
     assert rig.tap(ANNA)[0] == "go"
     # The next manifest is a new start.
     offer_table(rig, image, 7, 100)
