@@ -6,7 +6,6 @@ The order: chains, rules, books, records, passages and outbox, needs, archive.
 Leaves commit, publishing and acknowledgement to service.py and client.py.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -354,16 +353,7 @@ class Batch:
         moved = self._write_journals()
         heard = [device for device in self._devices.values() if device.heard]
         states = self._inbox.states
-        store.write_devices(
-            self._conn,
-            [
-                (
-                    now, int(states.get(d.key, True)), d.table_version, d.settings_version,
-                    json.dumps(d.state, sort_keys=True), *d.key,
-                )
-                for d in heard
-            ],
-        )  # fmt: skip
+        store.write_devices(self._conn, [d.heard_row(now, states.get(d.key, True)) for d in heard])
         silent = [(int(up), *place) for place, up in states.items() if not self._devices[place].heard]
         store.write_online(self._conn, silent)
         devices.count_refusals(self._conn, self.refusals, now)

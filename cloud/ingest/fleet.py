@@ -5,6 +5,7 @@ second writer or a rolled-back batch leaves nothing stale; only keys are kept
 between batches, opened once.  Changes are written with the batch.
 """
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -119,6 +120,11 @@ class Device:
         """Where its journal stands, as store.write_journals takes it."""
         heard = self.incarn_seen, self.table_incarn
         return (self.next_seq, self.head_mac, self.boot_nonce, *heard, *self.key, self.epoch)
+
+    def heard_row(self, now: int, online: bool) -> tuple[Any, ...]:
+        """What it said of itself by `now`, as store.write_devices takes it."""
+        applied = self.table_version, self.settings_version
+        return (now, int(online), *applied, json.dumps(self.state, sort_keys=True), *self.key)
 
     @property
     def key(self) -> tuple[int, int]:
