@@ -311,12 +311,6 @@ def balances_are_true(sim: Simulation) -> Iterator[Finding]:
     sim.kopecks_unexplained += unexplained
 
 
-def nobody_waits(sim: Simulation) -> bool:
-    """Whether no card is held to a terminal that works."""
-    there = [each for each in sim.honest_terminals() if each.runs]
-    return not any(each.reader.waiting or each.controller.need is not None for each in there)
-
-
 def acknowledged(sim: Simulation) -> bool:
     """Whether every running board has heard that the cloud has all of its records."""
     for terminal in sim.honest_terminals():

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from protocols.ledger import record
-from scripts.sim import invariants, record_invariants
+from scripts.sim import invariants
 from scripts.sim.backup import Backups
 from scripts.sim.cloud import Cloud
 from scripts.sim.crash import CRASH, Stopped, described
@@ -24,6 +24,7 @@ from scripts.sim.heap import Heap
 from scripts.sim.hostile import HostileTill
 from scripts.sim.network import Network
 from scripts.sim.people import People
+from scripts.sim.record_invariants import follow
 from scripts.sim.suspects import Suspects
 from scripts.sim.terminal import Terminal
 from scripts.sim.town import Town
@@ -155,7 +156,7 @@ class Simulation:
         self.trace.update(raw)
         item = record.unpack(raw)
         self.town.follow(terminal.serial, item)
-        for invariant, text in record_invariants.follow(self, terminal, item):
+        for invariant, text in follow(self, terminal, item):
             self.complain(invariant, text)
 
     # Running
@@ -266,11 +267,11 @@ class Simulation:
         """End every trouble, wait until the school has come to rest, and check everything."""
         self.is_healing = True
         self.network.heal()
+        # Who stands in a line is served first: a sale on meal credit behind the last table stays a debt.
+        self._wait_until(Simulation._nobody_waits, _TABLE_WAIT_STEPS)
         self.cloud.heal()
         for terminal in self.terminals:
             terminal.heal()
-        # Who stands in a line is served: on meal credit, a sale behind the last table stays a debt.
-        self._wait_until(invariants.nobody_waits, _TABLE_WAIT_STEPS)
         self._wait_until(invariants.acknowledged, _TABLE_WAIT_STEPS)
         self._wait_until(self.suspects.are_told, _TOLD_STEPS)
         self.suspects.collect()
@@ -287,6 +288,11 @@ class Simulation:
         for invariant, text in invariants.healed(self):
             self.complain(invariant, text)
         self.is_healing = False
+
+    def _nobody_waits(self) -> bool:
+        """Whether no card is held to a terminal that works."""
+        there = [each for each in self.honest_terminals() if each.runs]
+        return not any(each.reader.waiting or each.controller.need is not None for each in there)
 
     def _wait_until(self, rested: Callable[[Simulation], bool], steps_max: int) -> None:
         """Run events until `rested`, at most a quarter of an hour of the school's time."""

@@ -175,7 +175,10 @@ def _end(sim: Simulation, cards: dict[int, str]) -> None:
 
 
 def _expose_beyond_release(sim: Simulation, terminal: Any) -> None:
-    """What CAP is more than the purse can set aside is this till's exposure; all of CAP where no row is."""
+    """What CAP is more than the purse can set aside is this till's exposure; all of CAP where no row is.
+
+    So is meal credit that nobody remembers: a release sets nothing aside for it.
+    """
     statement = (
         "SELECT r.account_id, coalesce(b.amount_minor, 0),"
         " (SELECT sum(max(o.granted, o.journaled) - o.returned - o.spent + o.voided)"
@@ -190,4 +193,4 @@ def _expose_beyond_release(sim: Simulation, terminal: Any) -> None:
     spare = {row[0]: row[1] - (row[2] or 0) for row in sim.cloud.select(statement, key)}
     for pupil in sim.town.pupils:
         set_aside = max(0, min(sim.town.cap, spare.get(pupil.account, 0)))
-        sim.town.exposure[pupil.account] += sim.town.cap - set_aside
+        sim.town.exposure[pupil.account] += sim.town.cap - set_aside + sim.town.credit_slack
