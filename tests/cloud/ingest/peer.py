@@ -52,13 +52,10 @@ class Peer:
     def write(self, kind: int, flags: int = 0, account: int = 0, amount: int = 0, aux: int = 0) -> int:
         """Journal a record; returns its seq."""
         seq = self.next_seq
-        self.append(record.pack_body(record.Record(kind, flags, DAY, seq, self.time, account, amount, aux)))
-        return seq
-
-    def append(self, body: bytes) -> None:
-        """Journal these 24 bytes, whatever they say."""
+        body = record.pack_body(record.Record(kind, flags, DAY, seq, self.time, account, amount, aux))
         self.macs.append(record.next_mac(self.chain, self.macs[-1], body))
         self.raws.append(record.seal(body, self.macs[-1]))
+        return seq
 
     def sell(self, account: int, good: int = BREAKFAST, price: int | None = None, flags: int = 1) -> int:
         """A sale of one good."""
