@@ -31,7 +31,8 @@ class Canteen:
         self.config = folder.configure(broker_port=anywhere(taken), web_port=anywhere(taken))
         made = make_school(
             folder, self.config, SCHOOL_1, time_zone="Europe/Moscow", now=NOON, strict=False,
-            settings=PLAY_SETTINGS,
+            # In recovery nothing is granted, and nobody waits long to hear it.
+            settings={**PLAY_SETTINGS, "verdict_ms": 3_000},
         )  # fmt: skip
         assert made.world is not None
         self.school, self.cards = made.world.school_id, list(made.world.cards.values())
