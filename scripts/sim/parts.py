@@ -64,7 +64,13 @@ class SimClock(Clock):
         """Half of the circle is the future."""
         return ((later - earlier + _WRAP // 2) % _WRAP) - _WRAP // 2
 
-    uptime = ticks
+    def uptime(self) -> int:
+        """Milliseconds in which the board had its turns: in a night that is left out nothing is waited for.
+
+        A board that is on asks each second; days between two turns would look like time that runs back.
+        """
+        return self._heap.run_ms % _WRAP
+
     uptime_elapsed = elapsed
 
 
@@ -220,7 +226,7 @@ class SimLink:
             self.dropped_out += 1
             return False
         if payload[2] == envelope.HELLO and self.hello_ms < 0:
-            self.hello_ms = self._terminal.heap.wall_ms
+            self.hello_ms = self._terminal.heap.run_ms
         self._network.to_cloud(self._terminal, topic, payload)
         return True
 

@@ -317,7 +317,7 @@ class Terminal:
         command = messages.unpack_command(payload[30 : -envelope.MAC_SIZE])
         items = (record.unpack(raw) for raw in self.journal if raw[0] == record.NOTE)
         taken = max((item.aux for item in items if item.flags == record.NOTE_COMMAND), default=0)
-        passed_ms = self.heap.wall_ms - self.link.hello_ms
+        passed_ms = self.heap.run_ms - self.link.hello_ms
         return (
             command.boot_nonce != self.controller.boot_nonce
             or not self.link.knows_time
