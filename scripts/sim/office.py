@@ -131,11 +131,11 @@ class Office:
             return
         # CROSS JOIN: only from what is new, whatever the planner thinks of the rest.
         statement = (
-            "SELECT e.external_key, p.amount_minor FROM entry e CROSS JOIN posting p"
+            "SELECT e.external_key, sum(p.amount_minor) FROM entry e CROSS JOIN posting p"
             " ON p.school_id = e.school_id AND p.entry_id = e.entry_id JOIN ledger_account a"
             " ON a.school_id = p.school_id AND a.ledger_account_id = p.ledger_account_id"
             " WHERE e.school_id = ? AND e.entry_id > ? AND e.kind = 'rerate'"
-            " AND (a.code LIKE 'purse:%' OR a.code LIKE 'credit:%') ORDER BY e.entry_id"
+            " AND (a.code LIKE 'purse:%' OR a.code LIKE 'credit:%') GROUP BY e.entry_id ORDER BY e.entry_id"
         )
         for key, amount in self.select(statement, (self.school, self.refunds_seen)):
             _word, account, day, meal = key.split(":")

@@ -93,10 +93,14 @@ class Town:
         return self.deposited[account] + self.refunds[account] - paid
 
     def refund(self, account: int, day: int, meal: int, amount_minor: int) -> None:
-        """The fund gives the price of a meal back; a restored cloud says so again."""
-        if (account, day, meal) not in self.refunded:
-            self.refunded[account, day, meal] = amount_minor
-            self.refunds[account] += amount_minor
+        """The fund gives the price of a meal back; a restored cloud says so again.
+
+        Which of several is the first meal of the day follows from the journals that are left: it may then be
+        one of another price, and that is what the fund has truly given.
+        """
+        before = self.refunded.get((account, day, meal), 0)
+        self.refunded[account, day, meal] = amount_minor
+        self.refunds[account] += amount_minor - before
 
     # What devices truly did
 
