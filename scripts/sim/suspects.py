@@ -173,9 +173,13 @@ class Suspects:
                 yield name, raw
 
     def expose_forgotten(self) -> None:
-        """The archive went back in time: what devices that are gone sold after that is their exposure."""
+        """The archive went back in time: what devices that are gone sold after that is their exposure.
+
+        So is that of a lost one whose board still stands somewhere: recovery waits for open epochs alone, and
+        what it sold is not reserved until it hands its journal over once more.
+        """
         for terminal in self._known:
-            if not terminal.is_gone:
+            if not (terminal.is_gone or terminal.is_replaced):
                 continue
             kept = self._kept(terminal)
             for raw in terminal.journal:
