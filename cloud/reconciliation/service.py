@@ -38,8 +38,8 @@ class DeviceDay(NamedTuple):
 
     `state`: CLOSED (its CLOSE_DAY is in), AWAITED, IDLE (it wrote nothing that
     day and has gone on), ENDED (its epoch was closed: nothing more will come).
-    `operations`: passages, sales, voids and refused taps; `suspended`: sales that
-    the rules refused.
+    `operations`: passages, sales, voids and refused taps; `sales`: portions sold, one for
+    each unit of a good, less those taken back; `suspended`: sales that the rules refused.
     """
 
     device_id: int
