@@ -26,6 +26,7 @@ from protocols.ledger.record import MEALS_A_DAY, benefit_bucket
 LOOK_BACK_DAYS = 100
 # A till that closes its day may be so much ahead of this clock.
 _AHEAD_S = 3600
+_DAYS_END = 1 << 16  # days of records are u16
 
 
 def charge_key(account_id: int, day: int, meal: int) -> str:
@@ -48,11 +49,13 @@ def settle(conn: Connection, school_id: int, days: Iterable[int], now: int) -> l
 
 
 def sweep(conn: Connection, school_id: int, today: int, now: int) -> list[int]:
-    """settle() for every day before today that may be open: what a restore or a late file left behind."""
+    """settle() for every day but today that may be open: what a restore or a late file left behind."""
     if not store.has_any(conn, school_id):
         return []
     days = set(store.days_with_records(conn, school_id, today - LOOK_BACK_DAYS, today))
     days |= {bucket // MEALS_A_DAY for bucket in store.buckets_out(conn, school_id, benefit_bucket(today, 0))}
+    # What a wrong clock put on a day to come may have been settled before a restore, when its journal ended.
+    days |= set(store.days_with_records(conn, school_id, today + 1, _DAYS_END))
     return settle(conn, school_id, days, now)
 
 

@@ -3,7 +3,9 @@
 from cloud import db
 from cloud.accounting import service as accounting
 from cloud.benefits import service as benefits
-from tests.cloud.ingest.peer import DAY, NOON, PRICES, World
+from cloud.devices import service as devices
+from protocols.ledger import record
+from tests.cloud.ingest.peer import DAY, LUNCH, NOON, PRICES, World
 from tests.cloud.ingest.test_hot_meals import (
     FUND,
     ON_CREDIT,
@@ -39,3 +41,41 @@ def test_meal_on_credit_that_was_repaid_is_returned_to_the_purse(world: World) -
     publish(world, NOON + 86_400)
     assert world.balances(credit(account), accounting.purse(account), FUND) == [0, 45_000, -PRICE]
     whole(world)
+
+
+def lost_ahead(world: World, days: int) -> int:
+    """line-1, whose clock was wrong, sold a hot meal so many days ahead and is lost."""
+    account = world.of_line(world.line)[0]
+    entitle(world, *world.pupils)
+    world.line.day = DAY + days
+    take(world, world.line, account, record.SALE_SINGLE)
+    with db.begin(world.engine) as conn:
+        devices.lost(conn, world.vault, world.school, "line-1", NOON)
+    return account
+
+
+def test_meal_of_a_day_ahead_is_returned_when_its_journal_is_over(world: World) -> None:
+    """Settled before a restore, it would else wait until the calendar has reached that day."""
+    account = lost_ahead(world, 7)
+    assert world.balances(accounting.purse(account), FUND) == [40_000 - PRICE, 0]
+    for _ in range(2):
+        publish(world)
+        assert world.balances(accounting.purse(account), FUND) == [40_000, -PRICE]
+    whole(world)
+
+
+def test_benefits_of_a_day_ahead_stay(world: World) -> None:
+    """A person may take a till that stands behind that day back to a day before it."""
+    lost_ahead(world, 3)
+    world.other.day = DAY + 8
+    world.other.write(record.BOOT)
+    world.handle(*world.other.all_recs())
+    bucket = record.benefit_bucket(DAY + 3, LUNCH)
+    question = (
+        "SELECT sum(granted), sum(returned) FROM spending_right WHERE school_id = ?"
+        f" AND bucket = {bucket} AND device_id = {world.other.device}"
+    )
+    before = world.rows(question)
+    publish(world)
+    assert before[0][0] > 0
+    assert world.rows(question) == before

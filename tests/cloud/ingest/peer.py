@@ -43,6 +43,7 @@ class Peer:
         self.nonce = b"\x01" * 8
         self.incarnation = (0, 0)
         self.time = NOON
+        self.day = DAY
 
     @property
     def next_seq(self) -> int:
@@ -52,7 +53,7 @@ class Peer:
     def write(self, kind: int, flags: int = 0, account: int = 0, amount: int = 0, aux: int = 0) -> int:
         """Journal a record; returns its seq."""
         seq = self.next_seq
-        body = record.pack_body(record.Record(kind, flags, DAY, seq, self.time, account, amount, aux))
+        body = record.pack_body(record.Record(kind, flags, self.day, seq, self.time, account, amount, aux))
         self.macs.append(record.next_mac(self.chain, self.macs[-1], body))
         self.raws.append(record.seal(body, self.macs[-1]))
         return seq
