@@ -8,10 +8,12 @@ the bank's file is read from its start, the menus are published again.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloud import db
+from cloud.archive import Payout
 from scripts.sim.cloud import driver, open_database
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Backups:
         self._sim = sim
         self._kept: list[Backup] = []
         self.restores = 0
+        self._forgotten: dict[str, tuple[int, int]] = {}
+        """Orders that the bank carried out and neither books nor archive know any more."""
         self.archive_was_lost = False
         """The machine went back with its archive: returns that it knew are forgotten, and stay reserved."""
 
@@ -75,14 +79,45 @@ class Backups:
         cloud.bank_read, cloud.menus_read = backup.bank_read, backup.menus_read
         if whole_machine:
             self._sim.suspects.expose_forgotten()
+            cloud.payouts_wait = True
+            before = self.forgotten_back
+            self._forget_payouts()
+            for account, minor in (self.forgotten_back - before).items():
+                self._sim.town.exposure[account] += minor
         cloud.start(announced=announced)
         self._sim.heap.after(4_000, self.office_again)
         return True
 
+    def _forget_payouts(self) -> None:
+        """Compare the bank's transfers with the books and the archive that are left."""
+        cloud = self._sim.cloud
+        known = {row[0] for row in cloud.select("SELECT external_key FROM entry WHERE kind = 'payout'")}
+        for item in cloud.archive.read():
+            if isinstance(item, Payout) and item.part_minor:
+                known.add(f"payout:{item.external_key}:{item.parts}")
+        self._forgotten = {
+            order: transfer for order, transfer in self._sim.town.transfers().items() if order not in known
+        }
+
+    @property
+    def forgotten_back(self) -> Counter[int]:
+        """What was paid back and the bank alone names, minor units by account.
+
+        A request that is open again may order the same part again: the bank knows it, and it is booked.
+        """
+        booked = {
+            row[0] for row in self._sim.cloud.select("SELECT external_key FROM entry WHERE kind = 'payout'")
+        }
+        found: Counter[int] = Counter()
+        for order, (account, minor) in self._forgotten.items():
+            if order not in booked:
+                found[account] += minor
+        return found
+
     def office_again(self) -> None:
         """What people did after the backup is done again."""
         cloud = self._sim.cloud
-        if cloud.down:
+        if cloud.down or not cloud.end_forgotten_payouts():
             self._sim.heap.after(3_000, self.office_again)
             return
         cloud.publish_old_prices()

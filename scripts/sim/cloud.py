@@ -294,7 +294,7 @@ class Cloud(Office):
         if not self.down:
             return
         self.down = False
-        self.refunds_seen = 0
+        self.refunds_seen = self.payouts_seen = 0
         self.ingest = self._process()
         try:
             self.ingest.start({} if self.retained is None else {self.school: self.retained})

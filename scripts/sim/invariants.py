@@ -14,12 +14,12 @@ from cloud import db
 from cloud.accounting import service as accounting
 from protocols.ledger import record
 from protocols.ledger.holder import Counters, rights
-from scripts.sim import basket_invariants, meal_invariants
+from scripts.sim import basket_invariants, meal_invariants, payout_invariants
 from scripts.sim.crash import CRASH
+from scripts.sim.rest import days_off
 
 if TYPE_CHECKING:
     from scripts.sim.simulation import Simulation
-    from scripts.sim.terminal import Terminal
 
 NAMES = {
     "I1": "true debt <= L + bounded exposure",
@@ -61,6 +61,7 @@ def healed(sim: Simulation) -> Iterator[Finding]:
     yield from books_add_up(sim)
     yield from basket_invariants.baskets_are_whole(sim)
     yield from balances_are_true(sim)
+    yield from payout_invariants.payouts_have_ended(sim)
     yield from acknowledged_is_kept(sim)
     yield from meal_invariants.funds_pay_once(sim)
     yield from meal_invariants.debts_are_repaid(sim)
@@ -293,10 +294,11 @@ def balances_are_true(sim: Simulation) -> Iterator[Finding]:
     forgotten: defaultdict[int, int] = defaultdict(int)
     for key, amount in meal_invariants.forgotten_refunds(sim).items():
         forgotten[key[0]] += amount
+    paid_back = sim.backups.forgotten_back
     for pupil in sim.town.pupils:
         account = pupil.account
         have = purses.get(accounting.purse(account), 0) + credits.get(accounting.credit(account), 0)
-        true = sim.town.balance(account) + unpaid.get(account, 0)
+        true = sim.town.balance(account) + unpaid.get(account, 0) + paid_back[account]
         true -= released.get(account, 0) + stolen.get(account, 0) + second.get(account, 0)
         true -= forgotten[account]
         if have != true:
@@ -311,65 +313,9 @@ def balances_are_true(sim: Simulation) -> Iterator[Finding]:
     sim.kopecks_unexplained += unexplained
 
 
-def acknowledged(sim: Simulation) -> bool:
-    """Whether every running board has heard that the cloud has all of its records."""
-    for terminal in sim.honest_terminals():
-        if not terminal.runs or not terminal.link.online:
-            return False
-        controller = terminal.controller
-        if not controller.locked and controller.journal.acked != controller.journal.next_seq:
-            return False
-    return not sim.cloud.down
-
-
-def out_of_recovery(sim: Simulation) -> bool:
-    """Whether every journal was read after a restore."""
-    return not sim.cloud.down and not sim.cloud.in_recovery
-
-
-def days_off(terminal: Terminal) -> int:
-    """How many days a board that works is ahead of the calendar on the wall, or behind it (negative).
-
-    One day ahead is none: a day that was closed too early goes on under the next.
-    """
-    if not terminal.runs or not terminal.controller.readable or terminal.controller.locked:
-        return 0
-    true_day = (terminal.heap.wall_s + 3 * 3600) // 86_400
-    day = int(terminal.controller.day(terminal.clock.utc()))
-    return 0 if day == true_day + 1 else day - true_day
-
-
 def days_are_right(sim: Simulation) -> Iterator[Finding]:
     """I5: what a wrong TIME did to a board's day is taken back once a person has looked."""
     for terminal in sim.honest_terminals():
         off = days_off(terminal)
         if off:
             yield "I5", f"{terminal.name} is {off} days off, though a person has confirmed the day"
-
-
-def settled(sim: Simulation) -> bool:
-    """Whether waiting longer would change nothing: all run, all is acknowledged, all tables are in."""
-    newest = dict(sim.cloud.select("SELECT device_id, max(version) FROM device_table GROUP BY device_id"))
-    for terminal in sim.honest_terminals():
-        if not terminal.runs or not terminal.link.online:
-            return False
-        controller = terminal.controller
-        if controller.locked:
-            continue
-        if controller.journal.acked != controller.journal.next_seq:
-            return False
-        if controller.accounts.version != newest.get(terminal.device, 0) or controller.state.open_passage:
-            return False
-    # What is meant for a device that is gone waits for ever.
-    there = {terminal.device for terminal in sim.honest_terminals()}
-    waiting = sim.cloud.select(
-        "SELECT device_id FROM downlink WHERE done_at IS NULL UNION SELECT c.device_id FROM device_command c"
-        " JOIN device d ON d.device_id = c.device_id AND d.epoch = c.epoch"
-        " WHERE c.settled_at IS NULL AND c.kind = 'confirm_day'"
-    )
-    return not any(row[0] in there for row in waiting) and not sim.cloud.down and not sim.cloud.in_recovery
-
-
-def item_of(raw: bytes) -> record.Record:
-    """The record behind 32 bytes."""
-    return record.unpack(raw)

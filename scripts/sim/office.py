@@ -6,6 +6,7 @@ engineer would; leaves messages, kills and restores to cloud.py.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -17,6 +18,7 @@ from cloud.cards import service as cards
 from cloud.devices import service as devices
 from cloud.keys import Vault
 from cloud.meals import service as meals
+from cloud.payouts import service as payouts
 from firmware.hal.board import Provision
 from protocols.card import credential
 from protocols.money import text_from_minor
@@ -44,6 +46,7 @@ class Office:
     vault: Vault
     school: int
     down: bool
+    archive: Any
     bank_is_late: bool
     complain: Any
     _town: Town
@@ -51,6 +54,10 @@ class Office:
     _menus: list[list[meals.Item]]
     refunds_seen = 0
     """The last entry that note_refunds() has seen; 0 again after a restore."""
+    payouts_wait = False
+    """The archive was lost, and nobody has compared the payouts with the bank yet."""
+    payouts_seen = 0
+    """The same of pay_back()."""
     bank_read = 0
     """Lines of the bank's account that the database has seen in its files, from the first without a gap."""
     menus_read = 0
@@ -58,6 +65,11 @@ class Office:
 
     def work_soon(self) -> None:
         """Ingest looks for work that was left for it."""
+        raise NotImplementedError
+
+    @property
+    def in_recovery(self) -> bool:
+        """Whether the school waits for its devices' journals after a restore."""
         raise NotImplementedError
 
     def select(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
@@ -271,6 +283,60 @@ class Office:
         for problem in applied.problems:
             self.complain("I7", f"a line of the bank was not taken: {problem.reason}")
         self.work_soon()
+
+    def ask_back(self, key: str) -> bool:
+        """The office asks for money back, perhaps again; False when it has to ask once more."""
+        account, amount_minor = self._town.asked_back[key]
+        if self.down or self.in_recovery:
+            return False
+        try:
+            with db.begin(self.engine) as conn:
+                payouts.request(
+                    conn, self.archive, self.school, account, amount_minor,
+                    key=key, reason="leaves", asked_by="office", now=self.heap.wall_s,
+                )  # fmt: skip
+        except payouts.PayoutRefused:
+            return True
+        except OSError:
+            return False
+        self.pay_back()
+        return True
+
+    def pay_back(self) -> None:
+        """One step of the worker; what it ordered of the bank is done."""
+        if self.down or self.payouts_wait:
+            return
+        with suppress(OSError), db.begin(self.engine) as conn:
+            payouts.step(conn, self.archive, self.school, self.heap.wall_s)
+        # CROSS JOIN: only from what is new, whatever the planner thinks of the rest.
+        statement = (
+            "SELECT e.external_key, a.code, -p.amount_minor FROM entry e CROSS JOIN posting p"
+            " ON p.school_id = e.school_id AND p.entry_id = e.entry_id JOIN ledger_account a"
+            " ON a.school_id = p.school_id AND a.ledger_account_id = p.ledger_account_id"
+            " WHERE e.school_id = ? AND e.entry_id > ? AND e.kind = 'payout' AND a.code LIKE 'purse:%'"
+            " ORDER BY e.entry_id"
+        )
+        newest = self.select("SELECT max(entry_id) FROM entry WHERE school_id = ?", (self.school,))[0][0] or 0
+        for order, code, amount_minor in self.select(statement, (self.school, self.payouts_seen)):
+            self._town.pay_out(order, int(code.removeprefix("purse:"), 16), amount_minor)
+        self.payouts_seen = newest
+        self.work_soon()
+
+    def end_forgotten_payouts(self) -> bool:
+        """The archive was lost, and parts of what is open may be forgotten: a person ends it, and compares.
+
+        False when it has to be tried again.
+        """
+        if not self.payouts_wait:
+            return True
+        try:
+            with db.begin(self.engine) as conn:
+                for one in payouts.payouts(conn, self.school, only_open=True):
+                    payouts.cancel(conn, self.archive, self.school, one.external_key, self.heap.wall_s)
+        except OSError:
+            return False
+        self.payouts_wait = False
+        return True
 
     def import_bank(self) -> None:
         """What the bank says about the time since its last file, and a little of what came before."""

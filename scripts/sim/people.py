@@ -34,6 +34,10 @@ _PATIENCE_MS = (2_000, 4_000)
 _SENT_AWAY = 3
 _TOPUP_MS = (800, 4_000)
 _LINES_MAX = 4
+# The worker's rhythm; one in so many of its steps, a parent takes money out or asks again.
+_WORKER_MS = 2_000
+_BACK_IN = 12
+_ASK_AGAIN_MS = 3_000
 # Within it a second tap at the same terminal is a repeated one; only some people do that.
 _REPEATED_MS = 3_300
 # One in so many taps at a till, its cashier rings up several goods: so many lines at most, of each so many.
@@ -57,6 +61,8 @@ class People:
         self._tapped: dict[tuple[int, int], int] = {}
         """(serial number of a terminal, account) to when it last tapped there."""
         self._is_rush = True
+        # Of its own, so that a seed means the same school with and without them.
+        self._money_back = Random(f"money back {sim.options.seed}")
 
     def amount(self) -> int:
         """What a parent pays in, minor units."""
@@ -73,6 +79,7 @@ class People:
             self.attend(terminal)
         self._sim.heap.after(self._chance.randrange(*_TOPUP_MS), self._pay)
         self._sim.heap.after(2_000, self._next_session)
+        self._sim.heap.after(_WORKER_MS, self._worker)
 
     def attend(self, terminal: Terminal) -> None:
         """People come to this terminal from now on, for as long as it is there."""
@@ -232,6 +239,31 @@ class People:
                 sim.cloud.top_up(lines[0])
             else:
                 sim.cloud.top_up_file(lines)
+
+    def _worker(self) -> None:
+        sim, chance = self._sim, self._money_back
+        sim.heap.after(_WORKER_MS, self._worker)
+        if not sim.is_healing and not chance.randrange(_BACK_IN):
+            self.take_back(chance.choice(sim.town.pupils), chance.choice((1, 2, 3, 3)), 3)
+        elif not sim.is_healing and sim.town.asked_back and not chance.randrange(_BACK_IN):
+            # A clerk is not sure whether the last request went through.
+            if not sim.backups.archive_was_lost:
+                sim.cloud.ask_back(list(sim.town.asked_back)[-1])
+        else:
+            sim.cloud.pay_back()
+
+    def take_back(self, pupil: Pupil, part: int, of: int) -> bool:
+        """A parent wants so much of what the purse truly holds; False when there is nothing to want."""
+        town = self._sim.town
+        amount = town.balance(pupil.account) * part // of
+        if amount > 0:
+            self._ask_back(town.ask_back(pupil.account, amount))
+        return amount > 0
+
+    def _ask_back(self, key: str) -> None:
+        """A clerk asks until the cloud is there and out of recovery to say yes or no."""
+        if not self._sim.cloud.ask_back(key):
+            self._sim.heap.after(_ASK_AGAIN_MS, self._ask_back, key)
 
     def _lines(self) -> int:
         return self._chance.randrange(1, _LINES_MAX + 1)

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from protocols.ledger import record
-from scripts.sim import invariants
+from scripts.sim import invariants, rest
 from scripts.sim.backup import Backups
 from scripts.sim.cloud import Cloud
 from scripts.sim.crash import CRASH, Stopped, described
@@ -123,7 +123,7 @@ class Simulation:
         self.cloud.publish_tables()
         for terminal in self.terminals:
             terminal.boot()
-        self._wait_until(invariants.settled, _TABLE_WAIT_STEPS)
+        self._wait_until(rest.settled, _TABLE_WAIT_STEPS)
         self.backups.take()
         self.people.start()
 
@@ -272,18 +272,18 @@ class Simulation:
         self.cloud.heal()
         for terminal in self.terminals:
             terminal.heal()
-        self._wait_until(invariants.acknowledged, _TABLE_WAIT_STEPS)
+        self._wait_until(rest.acknowledged, _TABLE_WAIT_STEPS)
         self._wait_until(self.suspects.are_told, _TOLD_STEPS)
         self.suspects.collect()
-        self._wait_until(invariants.out_of_recovery, _TABLE_WAIT_STEPS)
+        self._wait_until(rest.out_of_recovery, _TABLE_WAIT_STEPS)
         for terminal in self.honest_terminals():
-            if invariants.days_off(terminal):
+            if rest.days_off(terminal):
                 self.cloud.confirm_day(terminal.label)
         self.cloud.publish_tables()
         # A table or a setting whose announcement was lost comes with the next connection.
         for terminal in self.honest_terminals():
             self.network.break_link(terminal)
-        self._wait_until(invariants.settled, _TABLE_WAIT_STEPS)
+        self._wait_until(rest.settled, _TABLE_WAIT_STEPS)
         self.suspects.count_destroyed()
         for invariant, text in invariants.healed(self):
             self.complain(invariant, text)

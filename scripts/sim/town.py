@@ -52,6 +52,9 @@ class Town:
         """Accounts whose parents pay nothing in for now."""
         self.deposited: defaultdict[int, int] = defaultdict(int)
         self.paid_out: defaultdict[int, int] = defaultdict(int)
+        self.asked_back: dict[str, tuple[int, int]] = {}
+        """Requests for money back, by their key: (account, minor units)."""
+        self._transfers: dict[str, tuple[int, int]] = {}
         self.spent: defaultdict[int, int] = defaultdict(int)
         """Net true sales out of money: sales less voids, minor units."""
         self.owed: defaultdict[int, int] = defaultdict(int)
@@ -86,6 +89,30 @@ class Town:
         self.bank.append(line)
         self.deposited[account] += amount_minor
         return line
+
+    def ask_back(self, account: int, amount_minor: int) -> str:
+        """A parent wants money back; the key of the request."""
+        key = f"R{len(self.asked_back) + 1:05}"
+        self.asked_back[key] = account, amount_minor
+        return key
+
+    def pay_out(self, order: str, account: int, amount_minor: int) -> None:
+        """The cloud's order to the bank: one transfer each, and no request is paid more than it wants."""
+        if order in self._transfers:
+            if self._transfers[order] != (account, amount_minor):
+                self._complain("I7", f"order {order} came again with another amount or purse")
+            return
+        self._transfers[order] = account, amount_minor
+        self.paid_out[account] += amount_minor
+        request = order.split(":")[1]
+        paid = sum(row[1] for key, row in self._transfers.items() if key.split(":")[1] == request)
+        wanted = self.asked_back[request]
+        if account != wanted[0] or paid > wanted[1]:
+            self._complain("I7", f"request {request} wants {wanted}, {paid} was paid to {account:08x}")
+
+    def transfers(self) -> dict[str, tuple[int, int]]:
+        """Every order that the bank carried out: (account, minor units)."""
+        return dict(self._transfers)
 
     def balance(self, account: int) -> int:
         """What an account truly has, minor units; negative is debt."""

@@ -175,6 +175,10 @@ class Parent:
     def free(self, key: Key, income: int) -> int:
         return parent.free(income - self.used(key), SLACK[key[1]], self.out(key))
 
+    def payable(self, key: Key, wanted: int, income: int) -> int:
+        """How much of `wanted` may leave the key for good."""
+        return 0 if self.is_recovering() else parent.payable(wanted, income - self.used(key), self.out(key))
+
     def grant(self, till: int, key: Key, wanted: int, income: int) -> int:
         """The G total after granting as much of `wanted` as may be."""
         counters = self.counters(till, key)

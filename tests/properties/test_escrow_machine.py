@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from protocols import errors
-from protocols.ledger import record
+from protocols.ledger import parent, record
 from protocols.ledger.holder import rights
 from tests.properties import machines
 from tests.properties.escrow import (
@@ -63,11 +63,9 @@ class EscrowMachine(RuleBasedStateMachine):
 
     @rule(amount=amounts, is_out=st.booleans())
     def money_moves(self, amount: int, is_out: bool) -> None:
-        """A deposit, or a payout of what is free."""
-        if not is_out:
-            self.income[PURSE] += amount
-        elif not self.parent.is_recovering():
-            self.income[PURSE] -= max(0, min(amount, self.parent.free(PURSE, self.income[PURSE])))
+        """A deposit, or a payout as far as no till can spend it."""
+        paid = self.parent.payable(PURSE, amount, self.income[PURSE]) if is_out else 0
+        self.income[PURSE] += -paid if is_out else amount
 
     # Rights
 
@@ -215,6 +213,20 @@ class ForgetsEscrow(Parent):
         return 0
 
 
+class PaysOutEscrow(Parent):
+    """What tills may still spend goes back to whoever paid it in."""
+
+    def payable(self, key: Key, wanted: int, income: int) -> int:
+        return 0 if self.is_recovering() else max(0, min(wanted, income - self.used(key)))
+
+
+class PaysOutInRecovery(Parent):
+    """Pays out right after a restore, by what the backup knew."""
+
+    def payable(self, key: Key, wanted: int, income: int) -> int:
+        return parent.payable(wanted, income - self.used(key), self.out(key))
+
+
 class ForgetsClaims(Parent):
     """What only a till says that it was granted is not reserved."""
 
@@ -299,6 +311,7 @@ def machine_of(bug: type) -> type[EscrowMachine]:
 
 FOUND = [
     ForgetsEscrow,
+    PaysOutEscrow,
     ForgetsClaims,
     HonoursClaims,
     SellsWithoutRights,
@@ -323,6 +336,12 @@ def grant_after_a_restore(play: EscrowMachine) -> None:
     speak(play, 0, CREDIT, 200)
     play.parent_is_restored("memory and archive", ())
     speak(play, 1, CREDIT, 200)
+
+
+def payout_after_a_restore(play: EscrowMachine) -> None:
+    speak(play, 0, PURSE, CAP)
+    play.parent_is_restored("memory and archive", ())
+    play.money_moves(2 * CAP, True)
 
 
 def grant_of_the_past(play: EscrowMachine) -> None:
@@ -357,6 +376,7 @@ def void_above_cap(play: EscrowMachine) -> None:
 
 DIRECTED = [
     (GrantsInRecovery, grant_after_a_restore),
+    (PaysOutInRecovery, payout_after_a_restore),
     (ObeysThePast, grant_of_the_past),
     (VoidsTwice, sale_voided_twice),
     (ReadsTwice, packet_that_comes_again),

@@ -41,11 +41,6 @@ class Kind(NamedTuple):
 _KINDS: dict[str, Kind] = {}
 
 
-def add_kind(kind: Kind) -> None:
-    """List a kind, unless one of its name is there."""
-    _KINDS.setdefault(kind.name, kind)
-
-
 def fault(
     text: str, missing: str = ""
 ) -> Callable[[Callable[[Any, Random], bool]], Callable[[Any, Random], bool]]:
@@ -66,7 +61,6 @@ def kinds() -> dict[str, Kind]:
         cloud_faults,
         device_faults,
         hostile_faults,
-        missing_faults,
         network_faults,
         restore_faults,
     )

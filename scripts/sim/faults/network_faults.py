@@ -51,6 +51,25 @@ def message_weeks(sim: Simulation, chance: Random) -> bool:
     return True
 
 
+@fault("a parent takes money back while a till that holds it is cut off")
+def refund_while_offline(sim: Simulation, chance: Random) -> bool:
+    """The whole purse is asked for; the child goes on to eat at the till that nobody can reach."""
+    tills = [each for each in sim.honest_terminals() if each.runs and not each.is_gate]
+    if not tills:
+        return False
+    till = chance.choice(tills)
+    held = {account for account, _total, left in sim.town.granted_in_money(till.serial) if left}
+    pupils = [pupil for pupil in sim.town.pupils if pupil.account in held]
+    if not pupils:
+        return False
+    pupil = chance.choice(pupils)
+    sim.network.part({till.device})
+    sim.heap.after(chance.randrange(*_WINDOW_MS), sim.network.join, {till.device})
+    for _ in range(3):
+        sim.heap.after(chance.randrange(500, 8_000), sim.people.tap, till, pupil.card)
+    return sim.people.take_back(pupil, 1, 1)
+
+
 @fault("a message of the attacker's own making")
 def message_forged(sim: Simulation, chance: Random) -> bool:
     """Well formed, under a key that nobody has."""

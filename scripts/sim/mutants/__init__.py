@@ -50,11 +50,6 @@ class Mutant(NamedTuple):
 _MUTANTS: dict[str, Mutant] = {}
 
 
-def add_mutant(made: Mutant) -> None:
-    """List a mutant, unless one of its name is there."""
-    _MUTANTS.setdefault(made.name, made)
-
-
 def mutant(
     text: str, *hints: str, missing: str = ""
 ) -> Callable[[Callable[[Patches], None]], Callable[[Patches], None]]:
@@ -71,7 +66,6 @@ def mutant(
 def mutants() -> dict[str, Mutant]:
     """Every mutant by name."""
     from scripts.sim.mutants import (  # noqa: F401 - they fill the list
-        missing,
         of_a_restore,
         of_baskets,
         of_the_cloud,

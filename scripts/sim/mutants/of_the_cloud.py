@@ -82,6 +82,12 @@ def grant_ignores_other_escrow(patches: Patches) -> None:
     patches.replace(parent, "free", lambda balance, slack, out, reserved=0: balance + slack - reserved)
 
 
+@mutant("a payout ignores what tills hold", "refund_while_offline")
+def payout_ignores_escrow(patches: Patches) -> None:
+    """All that the purse holds is paid at once."""
+    patches.replace(parent, "payable", lambda outstanding, balance, out: max(0, min(outstanding, balance)))
+
+
 @mutant("CAP is not checked at a grant", "tables_again", "bank_file_again")
 def cap_not_checked(patches: Patches) -> None:
     """A holder is given all that is free."""
