@@ -7,7 +7,7 @@ A pupil's home till is that of the class; classes without one are spread over
 the canteen lines by their size.  Gates get the same cards without rights.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -192,10 +192,11 @@ def _place(
         if account.home_device is not None
     }
     balances = accounting.balances_of_kind(conn, school_id, accounting.PURSES)
-    reserved = payouts.reserved(conn, school_id)
+    reserved = Counter(payouts.reserved(conn, school_id))
+    reserved.update(accounting.uncovered(conn, school_id, homes))
     for account_id, home in sorted(homes.items()):
         balance = balances.get(accounting.purse(account_id), 0)
-        free = parent.free(balance, rules.slack_minor, out[account_id], reserved.get(account_id, 0))
+        free = parent.free(balance, rules.slack_minor, out[account_id], reserved[account_id])
         more = parent.grantable(
             rules.cap_minor, free, held[home].get(account_id, 0), rules.cap_minor, room[home]
         )

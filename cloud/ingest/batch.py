@@ -108,6 +108,9 @@ class Batch:
             books = books_head(self._head(device.school_id))
             for next_wanted in arrived if device.hands_over else [device.next_seq]:
                 self.post.ack(device, next_wanted, books)
+            if not device.is_open and device not in self._forks.quarantined:
+                # Whoever still speaks may not have heard that its epoch is over.
+                self.post.lock(device, device.lock_reason or WIRE_EPOCH)
         for device in self._forks.quarantined:
             self.post.lock(device, device.lock_reason)
             devices.note_status(
@@ -166,8 +169,6 @@ class Batch:
             # All of its journal: what is known is compared, what differs is kept.
             self._to_ack[device].append(hello.oldest_seq)
         if not device.is_open:
-            if not hello.locked:
-                self.post.lock(device, device.lock_reason or WIRE_EPOCH)
             return
         device.keep_versions(self._conn)
         if hello.oldest_seq > device.next_seq:

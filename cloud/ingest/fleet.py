@@ -79,8 +79,14 @@ class Device:
         """Its online state was told by the broker in this batch."""
 
     def said_hello(self, hello: Hello, now: int) -> bool:
-        """Keep what its HELLO says, heard at `now`; whether it is of a boot that was not heard of."""
+        """Keep what its HELLO says, heard at `now`; whether it is of a boot that was not heard of.
+
+        Each boot begins with a record, so one that came late, of a boot that is over, says less than was
+        heard already: it is not kept, else TIME and commands would go to a boot that nobody is in.
+        """
         is_new = hello.boot_nonce != self.boot_nonce
+        if is_new and not hello.locked and hello.next_seq < max(self.next_seq, self.state.get("next_seq", 0)):
+            return False
         booted_at = now if is_new else self.state.get("booted_at", now)
         if is_new:
             self.boot_nonce = bytes(hello.boot_nonce)

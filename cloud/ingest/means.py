@@ -40,8 +40,16 @@ class Means:
         self._reserved.update({(school_id, account): amount for account, amount in reserved.items()})
 
     def reserved(self, school_id: int, account_id: int, bucket: int) -> int:
-        """What open payouts of a purse that was read still want; nothing of other buckets."""
-        return self._reserved.get((school_id, account_id), 0) if bucket == record.MONEY else 0
+        """What a purse that was read must not give to devices: what its open payouts still want, and what its
+        meal credit lacks for rights that are out, when a restore has forgotten a repayment.  Nothing of other
+        buckets.
+        """
+        if bucket != record.MONEY:
+            return 0
+        out = self._rights.out(school_id, account_id, record.MEAL_CREDIT)
+        credit = self.balance(school_id, account_id, record.MEAL_CREDIT)
+        uncovered = max(0, out - self.rules(school_id).credit_highest_minor - credit)
+        return self._reserved.get((school_id, account_id), 0) + uncovered
 
     def spendable(self, school_id: int, account_id: int) -> int:
         """What a purse holds beside all rights that are out."""

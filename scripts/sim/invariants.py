@@ -71,11 +71,22 @@ def healed(sim: Simulation) -> Iterator[Finding]:
 
 def free_is_never_negative(sim: Simulation) -> Iterator[Finding]:
     """I2: no purse and no credit has promised more than it holds."""
-    yield from _free_of(sim, record.MONEY, "purse", sim.town.slack)
-    yield from _free_of(sim, record.MEAL_CREDIT, "credit", sim.town.credit_slack)
+    if sim.cloud.in_recovery or sim.cloud.bank_is_late or sim.backups.archive_was_lost:
+        return
+    purses = dict(_free_of(sim, record.MONEY, "purse", sim.town.slack))
+    credits = dict(_free_of(sim, record.MEAL_CREDIT, "credit", sim.town.credit_slack))
+    for account, free in purses.items():
+        if free < 0:
+            yield "I2", f"purse {account:08x}: {free} is free"
+    for account, free in credits.items():
+        # A restore may forget that a debt was repaid, and both what came of it: the purse keeps that much.
+        cover = max(0, purses.get(account, 0)) if sim.backups.restores else 0
+        if free + cover < 0:
+            yield "I2", f"credit {account:08x}: {free} is free, its purse has {cover}"
 
 
-def _free_of(sim: Simulation, bucket: int, code: str, slack: int) -> Iterator[Finding]:
+def _free_of(sim: Simulation, bucket: int, code: str, slack: int) -> Iterator[tuple[int, int]]:
+    """(account, what is free under its key, and excused)."""
     statement = (
         "SELECT r.account_id, sum(CASE WHEN e.status IN (?, ?, ?)"
         " THEN max(r.granted, r.journaled) - r.returned - r.spent + r.voided ELSE 0 END),"
@@ -87,8 +98,6 @@ def _free_of(sim: Simulation, bucket: int, code: str, slack: int) -> Iterator[Fi
         " LEFT JOIN balance b ON b.ledger_account_id = a.ledger_account_id"
         " WHERE r.bucket = ? GROUP BY r.account_id"
     )
-    if sim.cloud.in_recovery or sim.cloud.bank_is_late or sim.backups.archive_was_lost:
-        return
     # A release that a restore forgot is reserved again, though its money may have been granted since.
     lost = "open" if sim.backups.restores else "lost"
     held_back = "open" if sim.backups.restores else "quarantined"
@@ -97,8 +106,7 @@ def _free_of(sim: Simulation, bucket: int, code: str, slack: int) -> Iterator[Fi
         # What a lost epoch had sold on credit is owed again with such a release, though until the restore it
         # waited in suspense, beside a credit that was given to another till: no fund or purse covers it.
         late = sold if sim.backups.restores and bucket == record.MEAL_CREDIT else 0
-        if balance + slack - out < -sim.excused.get(account, 0) - late:
-            yield "I2", f"{code} {account:08x}: balance {balance}, out {out}"
+        yield account, balance + slack - out + sim.excused.get(account, 0) + late
 
 
 def promises_are_covered(sim: Simulation) -> Iterator[Finding]:

@@ -87,6 +87,9 @@ class Suspects:
         if sim.hostile is not None and not sim.hostile.is_found:
             sim.hostile.is_found = True
             sim.cloud.lose(sim.hostile.label)
+        for terminal in sim.honest_terminals():
+            if self._begins_too_late(terminal):
+                self.suspect(terminal, LOST)
         for terminal in [terminal for terminal in self._known if not terminal.is_gone]:
             self._check_locked(terminal)
             self.retire(terminal)
@@ -123,6 +126,19 @@ class Suspects:
         there = [terminal for terminal in self._known if not terminal.is_gone]
         return not any(self._is_behind(terminal) or self._is_over(terminal) for terminal in there)
 
+    def _begins_too_late(self, terminal: Terminal) -> bool:
+        """Whether what a machine without its archive has lost is overwritten: the office has an alarm."""
+        if not self._sim.backups.archive_was_lost or not terminal.runs or not terminal.controller.readable:
+            return False
+        return terminal.controller.journal.oldest_seq > self._next_seq(terminal)
+
+    def _next_seq(self, terminal: Terminal) -> int:
+        """How far the cloud has this journal."""
+        statement = "SELECT next_seq FROM device_epoch WHERE device_id = ? AND epoch = ?"
+        key = terminal.provision.device, terminal.provision.epoch
+        next_seq: int = self._sim.cloud.select(statement, key)[0][0]
+        return next_seq
+
     def _is_over(self, terminal: Terminal) -> bool:
         """Whether this device works in an epoch that is not its newest, and has not locked itself."""
         return terminal.is_replaced and terminal.runs and not terminal.controller.locked
@@ -131,10 +147,9 @@ class Suspects:
         """Whether the cloud holds more than this device, which has not locked itself."""
         if not terminal.runs or terminal.is_suspect not in (BLANKED, ROLLED_BACK):
             return False
-        statement = "SELECT next_seq FROM device_epoch WHERE device_id = ? AND epoch = ?"
-        key = terminal.provision.device, terminal.provision.epoch
-        next_seq: int = self._sim.cloud.select(statement, key)[0][0]
-        return next_seq > terminal.controller.journal.next_seq and not terminal.controller.locked
+        return (
+            self._next_seq(terminal) > terminal.controller.journal.next_seq and not terminal.controller.locked
+        )
 
     def _check_locked(self, terminal: Terminal) -> None:
         """I5: a device that was told that its epoch is over, or that the cloud holds more than itself, has

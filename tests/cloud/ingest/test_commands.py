@@ -148,3 +148,17 @@ def test_sale_outside_the_calendar_waits_for_a_person(world: World) -> None:
     assert refusals[seq] == errors.RECORD_DAY
     assert "suspense:rule" in codes
     assert not [each for each in codes if each.startswith("caterer:")]
+
+
+def test_hello_of_an_earlier_boot_that_comes_late_changes_nothing(world: World) -> None:
+    """Else commands and TIME would go to a boot that nobody is in."""
+    gate = world.gate
+    gate.write(record.BOOT, account=1)
+    late = gate.hello(1, 1)
+    gate.nonce = b"\x02" * 8
+    gate.write(record.BOOT, account=2)
+    world.handle(gate.state(True), gate.hello(1, 1), *gate.all_recs())
+    world.handle(late)
+    ask(world)
+    (told,) = sent(world)
+    assert told.boot_nonce == gate.nonce

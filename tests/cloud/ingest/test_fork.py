@@ -10,7 +10,7 @@ from cloud.accounting.service import CATERER, CLAIM, purse
 from cloud.alarms import service as alarms
 from cloud.devices import service as devices
 from cloud.ingest.fork import SUSPENSE_FORK
-from protocols.errors import CHAIN_FORK, SEQ_FUTURE
+from protocols.errors import CHAIN_FORK, SEQ_FUTURE, WIRE_EPOCH
 from protocols.ledger import record
 from protocols.wire import envelope
 from tests.cloud.ingest.peer import BREAKFAST, LUNCH, PRICES, Peer, World
@@ -117,6 +117,16 @@ def test_chain_that_does_not_hold_proves_nothing(world: World) -> None:
     other.macs[2] = bytes(32)
     world.handle(other.recs(2, 1))
     assert status(world, line) == "open"
+
+
+def test_old_board_that_sells_on_is_told_again_that_its_epoch_is_over(world: World) -> None:
+    """The first LOCK may be lost on its way, and a connection that holds says no HELLO."""
+    line = world.line
+    world.handle(line.hello())
+    with db.begin(world.engine) as conn:
+        devices.new_epoch(conn, world.vault, world.school, "line-1", world.now)
+    line.sell(world.of_line(line)[0])
+    assert line.told(world.handle(*line.all_recs()), envelope.LOCK) == [WIRE_EPOCH]
 
 
 def test_quarantined_device_begins_anew(world: World) -> None:

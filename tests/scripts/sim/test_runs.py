@@ -136,7 +136,9 @@ def test_fresh_seed_keeps_all_invariants():
         pytest.fail(f"klasskart sim --seed {seed} --steps 2500, or --replay {path}")
 
 
-@pytest.mark.parametrize("name", ["restore_onto_a_full_disk", "credit_of_a_released_till"])
+@pytest.mark.parametrize(
+    "name", ["restore_onto_a_full_disk", "credit_of_a_released_till", "credit_repaid_before_a_restore"]
+)
 def test_run_that_once_failed_is_sound(name):
     """A parent on a full disk is no parent yet; a restore forgets that a lost till's credit was given up."""
     options, _mutant = runs.load(Path(__file__).parent / "traces" / f"{name}.json")
