@@ -62,7 +62,7 @@ class Batch:
         self._archived_tables: list[tuple[Device, int]] = []
         self._over: dict[int, set[int]] = {}
         self._owing: dict[int, set[int]] = {}
-        self._of_older_tables: set[Device] = set()
+        self._of_older_tables: list[Device] = []
         self._means = Means(conn, self._rights, now)
         self.refusals: Counter[tuple[int, int, int]] = Counter(inbox.refusals)
         self._wait_for_archive: Callable[[], None] = lambda: None
@@ -274,7 +274,7 @@ class Batch:
             replay.judge(device, raw, judged[device.school_id])
             device.keep_versions(self._conn)
             if device.in_recovery and device.is_open and device.table_incarn < device.incarn_seen > seen:
-                self._of_older_tables.add(device)
+                self._of_older_tables.append(device)
         for school_id, found in judged.items():
             self._write(school_id, found)
             self.record_count += len(found.rows)
