@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ CACHE = ROOT / "build" / "firmware"
 _KEEP_S = 24 * 3600
 # Line numbers would lie in the heap of a virtual board; a chip has them in flash, with the code.
 _WITHOUT_LINES = "-O3"
+_ONE_TREE = threading.Lock()
 
 
 class BuildError(Exception):
@@ -98,7 +100,9 @@ def _trimmed(sources: list[tuple[str, Path]], users: Sequence[Path]) -> dict[str
     texts = {_module(name): source.read_text(encoding="utf-8") for name, source in sources}
     callers = {path.name: path.read_text(encoding="utf-8") for path in users}
     try:
-        small = trim.trim(texts, users=callers, kept=manifest.CALLED_BY_INTERPRETER)
+        # CPython 3.11 counts the depth of a syntax tree for all threads together: one tree at a time.
+        with _ONE_TREE:
+            small = trim.trim(texts, users=callers, kept=manifest.CALLED_BY_INTERPRETER)
     except SyntaxError as error:
         raise BuildError(f"{error.filename} line {error.lineno}: {error.msg}") from error
     return {name: small[_module(name)] for name, _source in sources}
