@@ -52,9 +52,11 @@ def funds_pay_once(sim: Simulation) -> Iterator[tuple[str, str]]:
         if (account, meal) not in sim.town.entitled:
             yield "I10", f"account {account:08x} meal {meal}: the fund pays for who is not entitled"
     reserved = _reserved(sim)
+    before = _first_open_day(sim)
     for account, day, meal in () if sim.backups.archive_was_lost else forgotten_refunds(sim):
-        # It is given back again once the benefit that went out behind the restore has expired.
-        if (account, day, meal) not in reserved:
+        # It is given back again once the benefit that went out behind the restore has expired, and that of a
+        # day to come, which a wrong clock put there, when the tills have passed that day.
+        if (account, day, meal) not in reserved and day < before:
             yield "I10", f"account {account:08x} day {day} meal {meal}: what was given back is forgotten"
     if sim.backups.restores or sim.hostile is not None:
         return
@@ -63,15 +65,23 @@ def funds_pay_once(sim: Simulation) -> Iterator[tuple[str, str]]:
             yield "I10", f"account {account:08x} day {day} meal {meal}: nobody gave the money back"
 
 
-def _unfunded(sim: Simulation, reserved: set[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Meals of entitled pupils that purse or credit paid, of days that every journal has passed."""
+def _wall_day(sim: Simulation) -> int:
+    """The school day that it truly is."""
+    return (sim.heap.wall_s + 3 * 3600) // 86_400
+
+
+def _first_open_day(sim: Simulation) -> int:
+    """The earliest day that is not over for some till, or for the school."""
     open_days = sim.cloud.select(
         "SELECT coalesce(j.day, 0) FROM device d JOIN device_epoch e ON e.device_id = d.device_id"
         " LEFT JOIN record j ON j.device_id = e.device_id AND j.epoch = e.epoch AND j.seq = e.next_seq - 1"
         " WHERE d.kind = 'canteen' AND e.status = 'open'"
     )
-    wall_day = (sim.heap.wall_s + 3 * 3600) // 86_400
-    before = min([wall_day, *(row[0] for row in open_days)])
+    return min([_wall_day(sim), *(row[0] for row in open_days)])
+
+
+def _unfunded(sim: Simulation, reserved: set[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Meals of entitled pupils that purse or credit paid, of days that every journal has passed."""
     rows = sim.cloud.select(
         "SELECT DISTINCT r.account_id, r.day, coalesce(i.aux, r.aux) & 65535 FROM record r JOIN entry e"
         " ON e.device_id = r.device_id AND e.epoch = r.epoch AND e.seq = r.seq AND e.kind = 'sale'"
@@ -81,7 +91,7 @@ def _unfunded(sim: Simulation, reserved: set[tuple[int, int, int]]) -> Iterator[
         " LEFT JOIN record i ON r.flags = 0 AND i.device_id = r.device_id AND i.epoch = r.epoch"
         " AND i.seq >= r.seq - (r.aux & 65535) AND i.seq < r.seq"
         " WHERE r.type = 6 AND r.refusal = 0 AND r.flags & 4 = 0 AND r.day < ? AND r.day >= ?",
-        (before, wall_day - 90),
+        (_first_open_day(sim), _wall_day(sim) - 90),
     )
     for account, day, meal in rows:
         if (account, meal) in sim.town.entitled and (account, day, meal) not in reserved:
