@@ -26,5 +26,5 @@ LIBRARIES = (
 )
 # Parts of the libraries that are for their own tests or for other interpreters.
 LEFT_OUT = ("testing.py", "cp.py", "cpython.py", "manifest.py")
-# Methods that no source of ours calls: the interpreter does, for a file system on a block device, for files.
-CALLED_BY_INTERPRETER = ("readblocks", "writeblocks", "ioctl", "readinto", "const")
+# Methods that no source of ours calls: the interpreter does, for a file system on a block device.
+CALLED_BY_INTERPRETER = ("readblocks", "writeblocks", "ioctl")

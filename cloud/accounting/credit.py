@@ -18,6 +18,7 @@ from cloud.accounting import store
 from cloud.accounting.books import CREDITS, Entry, credit, post, purse
 from cloud.db import lock_school
 from protocols.ids import hex8
+from protocols.ledger import parent
 from protocols.ledger.record import MEAL_CREDIT, MONEY
 
 
@@ -59,13 +60,12 @@ def repay(conn: Connection, school_id: int, now: int, account_ids: Iterable[int]
 
 
 def uncovered(conn: Connection, school_id: int, account_ids: Iterable[int]) -> dict[int, int]:
-    """account_id to what its credit needs beside L to cover the rights that are out, minor units above 0.
-
-    After a restore that forgot a repayment: until it comes again, the purse must not give it to others.
-    """
+    """account_id to parent.uncovered() of its meal credit, where there is any."""
     slack, standing = _standing(conn, school_id, sorted(set(account_ids)))
-    needs = {account_id: out - slack - balance for account_id, (balance, out) in standing.items()}
-    return {account_id: need for account_id, need in needs.items() if need > 0}
+    needs = {
+        account_id: parent.uncovered(balance, slack, out) for account_id, (balance, out) in standing.items()
+    }
+    return {account_id: need for account_id, need in needs.items() if need}
 
 
 def _lacking(conn: Connection, school_id: int, account_ids: list[int] | None) -> dict[int, int]:

@@ -48,8 +48,8 @@ class Means:
             return 0
         out = self._rights.out(school_id, account_id, record.MEAL_CREDIT)
         credit = self.balance(school_id, account_id, record.MEAL_CREDIT)
-        uncovered = max(0, out - self.rules(school_id).credit_highest_minor - credit)
-        return self._reserved.get((school_id, account_id), 0) + uncovered
+        slack = self.rules(school_id).credit_highest_minor
+        return self._reserved.get((school_id, account_id), 0) + parent.uncovered(credit, slack, out)
 
     def spendable(self, school_id: int, account_id: int) -> int:
         """What a purse holds beside all rights that are out."""

@@ -27,6 +27,7 @@ from protocols.wire import envelope, messages
 
 _BODY = struct.Struct("<IIQ32sQQ")
 _MAC = 16
+_COUNT = 8
 _LABEL = "cloud/head"
 
 
@@ -58,10 +59,11 @@ def seal(vault: Vault, school_id: int, witness: Witness) -> bytes:
 
 def unseal(vault: Vault, school_id: int, payload: bytes) -> Witness | None:
     """The witness of these bytes, None when this cloud has not written them."""
-    body, mac = payload[: _BODY.size], payload[_BODY.size :]
-    if len(body) != _BODY.size or not equal(_mac(vault, school_id, body), mac):
+    body, mac = payload[:-_MAC], payload[-_MAC:]
+    if len(body) not in (_BODY.size, _BODY.size - _COUNT) or not equal(_mac(vault, school_id, body), mac):
         return None
-    return Witness(*_BODY.unpack(body))
+    # Those that are older than the count of batches say nothing of it.
+    return Witness(*_BODY.unpack(body.ljust(_BODY.size, b"\0")))
 
 
 def _mac(vault: Vault, school_id: int, body: bytes) -> bytes:

@@ -124,14 +124,8 @@ class IsoDep:
             sent = block if is_acknowledge or is_chain else bytes((_REPEAT | self._number,))
 
     def hold(self, talk):
-        """A talk of native commands with the card: what `talk` returns (protocols/card/native.py)."""
-        try:
-            command = next(talk)
-            while True:
-                answer = yield from self.exchange(native.wrap(command))
-                command = talk.send(native.unwrap(answer))
-        except StopIteration as end:
-            return end.value
+        """A talk of native commands with the card: what `talk` returns."""
+        return native.hold(talk, self.exchange)
 
     def deselect(self):
         """A talk: the card rests until it is woken up; it may have gone already."""

@@ -276,7 +276,7 @@ class Pn532(Steps):
         try:
             self.credential = of_uid(uid)
             if self._prove is not None and acknowledged & _SPEAKS_ISO_DEP:
-                self.credential = yield from self._hold(self._prove(uid))
+                self.credential = yield from self._native.hold(self._prove(uid), self._apdu)
         except Fault as fault:
             if fault.code == READER_DEAD:
                 raise
@@ -287,17 +287,6 @@ class Pn532(Steps):
             self.fault = fault
             return UNPROVEN
         return CARD
-
-    def _hold(self, talk):
-        """A talk of native commands with the card: what `talk` returns (protocols/card/native.py)."""
-        native = self._native
-        try:
-            command = next(talk)
-            while True:
-                answer = yield from self._apdu(native.wrap(command))
-                command = talk.send(native.unwrap(answer))
-        except StopIteration as end:
-            return end.value
 
     def _apdu(self, apdu: bytes):
         """A talk: the answer to one APDU; the chip does the blocks, the repeats and the pleas for time."""

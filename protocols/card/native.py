@@ -133,3 +133,14 @@ def run(talk, exchange):
             command = talk.send(exchange(command))
     except StopIteration as end:
         return end.value
+
+
+def hold(talk, exchange):
+    """run() for a driver: itself a talk, as `exchange(apdu)` is, in steps; both sides are wrapped."""
+    try:
+        command = next(talk)
+        while True:
+            answer = yield from exchange(wrap(command))
+            command = talk.send(unwrap(answer))
+    except StopIteration as end:
+        return end.value

@@ -35,10 +35,20 @@ _CAPABILITIES = {
 def free(balance: int, slack: int, out: int, reserved: int = 0) -> int:
     """What the parent may still promise under one key, in minor units.
 
-    `reserved`: what open payouts have not been paid yet.  It is granted to nobody,
-    or placement would take away again what tills gave back.
+    `reserved`: what open payouts have not been paid yet, and what is uncovered() of
+    the pupil's meal credit.  It is granted to nobody, or placement would take away
+    again what tills gave back.
     """
     return balance + slack - out - reserved
+
+
+def uncovered(balance: int, slack: int, out: int) -> int:
+    """What a key has promised beyond what it holds, minor units.
+
+    So a restore leaves it that forgot a repayment and not what was granted after it:
+    until the repayment comes again, the purse must not give that much to others.
+    """
+    return max(0, -free(balance, slack, out))
 
 
 def payable(outstanding: int, balance: int, out: int) -> int:

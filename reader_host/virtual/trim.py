@@ -12,7 +12,8 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import TypeAlias
 
 Trees: TypeAlias = dict[str, ast.Module]
@@ -172,9 +173,7 @@ def _drop_imports(trees: Trees) -> bool:
     dropped = False
     for name, tree in trees.items():
         used = _mentions(tree, with_imports=False)
-        remover = _Remover(
-            lambda node, used=used: isinstance(node, ast.ImportFrom) and _thin_out(node, trees, used)
-        )
+        remover = _Remover(partial(_is_spare_import, trees=trees, used=used))
         # What a package brings in is meant for others.
         if not any(other.startswith(name + ".") for other in trees):
             remover.visit(tree)
@@ -182,8 +181,10 @@ def _drop_imports(trees: Trees) -> bool:
     return dropped
 
 
-def _thin_out(node: ast.ImportFrom, trees: Trees, used: Mapping[str, int]) -> bool:
-    """Take unused names out of an import; True when none is left."""
+def _is_spare_import(node: ast.stmt, trees: Trees, used: Mapping[str, int]) -> bool:
+    """Take unused names out of an import of these modules; True when none is left."""
+    if not isinstance(node, ast.ImportFrom):
+        return False
     ours = node.module in trees or any(name.startswith(f"{node.module}.") for name in trees)
     if ours and not node.level:
         node.names = [alias for alias in node.names if used[alias.asname or alias.name]]
@@ -224,7 +225,7 @@ def _is_quiet(value: ast.expr) -> bool:
 class _Remover(ast.NodeTransformer):
     """Takes statements out; a body that would be empty passes."""
 
-    def __init__(self, is_out) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, is_out: Callable[[ast.stmt], bool]) -> None:
         self._is_out = is_out
         self.has_removed = False
 

@@ -42,3 +42,14 @@ def test_silent_restore_that_lost_no_entry_is_seen(world: World) -> None:
             f" AND account_id = {account}"
         )
         assert rows == [(500,)]
+
+
+def test_witness_without_a_count_of_batches_is_no_forgery(world: World) -> None:
+    whole = witness.Witness(3, 7, 12, bytes(range(32)), 900, 5)
+    payload = witness.seal(world.vault, world.school, whole)
+    earlier = payload[: -16 - 8]
+    earlier += witness._mac(world.vault, world.school, earlier)
+    assert witness.unseal(world.vault, world.school, payload) == whole
+    assert witness.unseal(world.vault, world.school, earlier) == whole._replace(batch_count=0)
+    for cut in range(len(payload)):
+        assert witness.unseal(world.vault, world.school, payload[:cut]) is None

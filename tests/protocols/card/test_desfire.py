@@ -4,7 +4,7 @@ from protocols import errors
 from protocols.card import application, desfire, handshake, native
 from protocols.card.application import CANTEEN, CARD, DESK, GATE, Masters
 from protocols.card.messaging import FULL, MAC, PLAIN, Open
-from tests.protocols.card.virtual_card import Pulled
+from tests.protocols.card.virtual_card import Pulled, randoms
 from tests.protocols.card.virtual_desfire import VirtualDesfire
 from tests.protocols.card.virtual_sessions import OK
 
@@ -12,20 +12,6 @@ UID = bytes.fromhex("04C767F2066180")
 ON_AIR = b"\x01\x4b\x4b"
 IDENTITY = bytes.fromhex("0011223344556677")
 ROLES = (DESK, GATE, CANTEEN, CARD)
-
-
-def randoms(start=0):
-    """Different bytes at each call, the same in each run."""
-    state = [start * 2654435761 % 2**32 or 1]
-
-    def draw(count):
-        made = bytearray()
-        for _ in range(count):
-            state[0] = (state[0] * 1664525 + 1013904223) & 0xFFFFFFFF
-            made.append(state[0] >> 24)
-        return bytes(made)
-
-    return draw
 
 
 def masters(*versions):

@@ -3,8 +3,8 @@
 from protocols import errors
 from protocols.card import desfire, native, ntag424, tag
 from protocols.card.application import CANTEEN, GATE, Masters
-from tests.protocols.card.test_desfire import fault_of, hold, randoms
-from tests.protocols.card.virtual_card import Pulled
+from tests.protocols.card.test_desfire import fault_of, hold
+from tests.protocols.card.virtual_card import Pulled, randoms
 from tests.protocols.card.virtual_desfire import VirtualDesfire
 from tests.protocols.card.virtual_ntag import VirtualNtag
 

@@ -241,3 +241,17 @@ class VirtualCard:
 
         self._waiting = end
         return bytes((MORE,)) + sealed
+
+
+def randoms(start=0):
+    """Different bytes at each call, the same in each run."""
+    state = [start * 2654435761 % 2**32 or 1]
+
+    def draw(count):
+        made = bytearray()
+        for _ in range(count):
+            state[0] = (state[0] * 1664525 + 1013904223) & 0xFFFFFFFF
+            made.append(state[0] >> 24)
+        return bytes(made)
+
+    return draw

@@ -65,6 +65,7 @@ def test_line_asks_for_what_it_lacks(play):
 def test_hundreds_of_taps_fit_in_the_heap(play):
     hand, peer = play("canteen", rights=100000)
     before = int(hand.ask("status")["heap"])
+    print(f"a line has {before} B of heap free after the start")
     # A whole message of records, its copies on the way out and what comes in meanwhile, whatever the holes.
     assert before > 48 * 1024
     for number in range(400):

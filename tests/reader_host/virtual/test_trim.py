@@ -9,28 +9,6 @@ from reader_host.virtual import build as builder
 from reader_host.virtual.trim import trim
 
 
-def run(sources: dict[str, str], name: str) -> dict:
-    """The names of one module after a run; the others are imported from their sources."""
-    modules: dict[str, dict] = {}
-
-    def importer(wanted, _globals=None, _locals=None, names=(), _level=0):
-        if wanted not in sources and not any(each.startswith(wanted + ".") for each in sources):
-            return __import__(wanted, None, None, names)
-        space = load(wanted)
-        for each in names or ():
-            if f"{wanted}.{each}" in sources:
-                space[each] = type("Module", (), load(f"{wanted}.{each}"))
-        return type("Module", (), space)
-
-    def load(wanted):
-        if wanted not in modules:
-            modules[wanted] = {"__builtins__": {**__builtins__, "__import__": importer}}
-            exec(compile(sources.get(wanted, ""), wanted, "exec"), modules[wanted])
-        return modules[wanted]
-
-    return load(name)
-
-
 def small(kept=(), users=None, **modules: str) -> dict[str, str]:
     sources = {name.replace("__", "."): text for name, text in modules.items()}
     return trim(sources, users=users or {}, kept=kept)
@@ -49,7 +27,8 @@ def test_a_number_takes_the_place_of_its_name_across_modules():
 def test_what_is_no_whole_number_or_is_given_twice_keeps_its_name():
     text = "RATE = 1 / 2\nNAME = 'n'\nON = True\nCOUNT = 1\nCOUNT = COUNT + 1\n"
     text += "x = (RATE, NAME, ON, COUNT)\nprint(x)\n"
-    found = run(small(main=text), "main")
+    found = {}
+    exec(small(main=text)["main"], found)
     assert found["x"] == (0.5, "n", True, 2)
     assert found["COUNT"] == 2
     assert found["ON"] is True

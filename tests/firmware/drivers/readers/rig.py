@@ -7,6 +7,7 @@ from protocols.card.application import CANTEEN, CARD, DESK, GATE, Masters
 from tests.firmware.drivers.readers.field import Crowd
 from tests.firmware.drivers.readers.mfrc522_model import Mfrc522Model
 from tests.firmware.parts import RigClock, RigPanel
+from tests.protocols.card.virtual_card import randoms
 from tests.protocols.card.virtual_desfire import VirtualDesfire
 from tests.protocols.card.virtual_ntag import VirtualNtag
 
@@ -15,20 +16,6 @@ UID7 = bytes.fromhex("04C767F2066180")
 UID10 = bytes.fromhex("0411223344556677889A")
 IDENTITY = bytes.fromhex("0011223344556677")
 PROVED = "app:4B4B01:0011223344556677"
-
-
-def randoms(start=0):
-    """Different bytes at each call, the same in each run."""
-    state = [start * 2654435761 % 2**32 or 1]
-
-    def draw(count):
-        made = bytearray()
-        for _ in range(count):
-            state[0] = (state[0] * 1664525 + 1013904223) & 0xFFFFFFFF
-            made.append(state[0] >> 24)
-        return bytes(made)
-
-    return draw
 
 
 def masters(filling=0):

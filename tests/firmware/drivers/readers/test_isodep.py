@@ -3,7 +3,8 @@
 from firmware.hal.chip import CARD, NOISE, RESTING, TORN, UNPROVEN
 from protocols.errors import CARD_NOT_GENUINE
 from tests.firmware.drivers.readers.field import TypeA
-from tests.firmware.drivers.readers.rig import PROVED, UID7, bench, desfire, masters, prove_at_gate, randoms
+from tests.firmware.drivers.readers.rig import PROVED, UID7, bench, desfire, masters, prove_at_gate
+from tests.protocols.card.virtual_card import randoms
 from tests.protocols.card.virtual_desfire import VirtualDesfire
 
 

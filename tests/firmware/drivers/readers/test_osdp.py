@@ -4,7 +4,8 @@ from firmware.drivers.osdp import OsdpPanel
 from firmware.hal.chip import CARD, DEAD, NOISE, NOTHING, UNTRUSTED
 from protocols.card import osdp
 from protocols.errors import FIELD_RANGE, READER_UNTRUSTED, Fault
-from tests.firmware.drivers.readers.rig import Bench, randoms
+from tests.firmware.drivers.readers.rig import Bench
+from tests.protocols.card.virtual_card import randoms
 from tests.protocols.card.virtual_reader import VirtualReader
 
 KEY = bytes(range(16))

@@ -11,9 +11,10 @@ from protocols.card.wiegand import frame_of
 from tests.firmware.drivers.readers.field import Crowd, TypeA
 from tests.firmware.drivers.readers.mfrc522_model import Mfrc522Model
 from tests.firmware.drivers.readers.pn532_model import SerialModel, SpiModel
-from tests.firmware.drivers.readers.rig import UID4, Bench, ChipClock, randoms
+from tests.firmware.drivers.readers.rig import UID4, Bench, ChipClock
 from tests.firmware.drivers.readers.test_osdp import KEY, Line
 from tests.firmware.drivers.readers.test_wiegand import Wires, send
+from tests.protocols.card.virtual_card import randoms
 from tests.protocols.card.virtual_reader import VirtualReader
 
 PERIOD = ChipClock.period

@@ -18,9 +18,10 @@ from protocols.errors import (
 from protocols.ledger import record
 from tests.firmware.drivers.readers.field import Crowd, TypeA
 from tests.firmware.drivers.readers.mfrc522_model import Mfrc522Model
-from tests.firmware.drivers.readers.rig import PROVED, UID4, UID7, desfire, masters, ntag, randoms
+from tests.firmware.drivers.readers.rig import PROVED, UID4, UID7, desfire, masters, ntag
 from tests.firmware.parts import RigClock, RigPanel
 from tests.firmware.rig import Rig, row
+from tests.protocols.card.virtual_card import randoms
 from tests.protocols.card.virtual_desfire import VirtualDesfire
 
 NUMBER = "a:04C767F2066180"

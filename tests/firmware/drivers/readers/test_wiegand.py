@@ -6,7 +6,8 @@ from firmware.drivers.wiegand import TICK_MS, WiegandIn, WiegandOut
 from firmware.hal.chip import CARD, NOISE
 from protocols.card.wiegand import credential_of, frame_of
 from protocols.errors import BAD_CREDENTIAL, Fault
-from tests.firmware.drivers.readers.rig import Bench, randoms
+from tests.firmware.drivers.readers.rig import Bench
+from tests.protocols.card.virtual_card import randoms
 
 CARDS = ("w26:D41B81", "w34:89D41B81", "w37:0123456FF")
 
