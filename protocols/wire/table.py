@@ -28,6 +28,10 @@ DAYS = 16
 MEALS = 4
 BLOCKED = 0x01
 CREDIT = 0x02
+# The card's number can be copied: the daily limit of weak cards applies.
+WEAK = 0x04
+# The bare serial number of a card that was issued as protected: whoever shows it has a copy.
+COPY = 0x08
 _MEAL_SHIFT = 3
 
 Row = namedtuple("Row", ("reference", "account", "rights", "benefit_days", "flags", "class_number"))
