@@ -7,17 +7,12 @@ cloud/store.py, SQL about one feature to that feature's store.py, and changes of
 the schema to migrations.
 """
 
-from typing import Any
-
 from sqlalchemy import (
     DDL,
-    JSON,
-    BigInteger,
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     Table,
@@ -28,6 +23,15 @@ from sqlalchemy import (
 )
 
 from cloud.bulk import insert_rows as insert_rows
+from cloud.columns import json as _json
+from cloud.columns import key as _key
+from cloud.columns import maybe as _maybe
+from cloud.columns import number as _number
+from cloud.columns import one_of as _one_of
+from cloud.columns import raw as _bytes
+from cloud.columns import refers as _refers
+from cloud.columns import row_number as _row_number
+from cloud.columns import text as _text
 from cloud.store import STORE_DOWN as STORE_DOWN
 from cloud.store import begin as begin
 from cloud.store import engine as engine
@@ -37,47 +41,6 @@ from cloud.store import snapshot as snapshot
 from cloud.store import turn as turn
 
 metadata = MetaData()
-
-# A 32-bit unsigned number does not fit PostgreSQL's integer; row numbers of one table do grow beyond it.
-_Big = BigInteger().with_variant(Integer, "sqlite")
-
-
-def _key(name: str) -> Column[Any]:
-    return Column(name, _Big, primary_key=True, autoincrement=False)
-
-
-def _row_number() -> Column[Any]:
-    return Column("id", _Big, primary_key=True, autoincrement=True)
-
-
-def _number(name: str, default: int | None = None) -> Column[Any]:
-    return Column(name, _Big, nullable=False, server_default=None if default is None else str(default))
-
-
-def _maybe(name: str) -> Column[Any]:
-    return Column(name, _Big)
-
-
-def _text(name: str, default: str | None = None) -> Column[Any]:
-    return Column(name, Text, nullable=False, server_default=default)
-
-
-def _bytes(name: str) -> Column[Any]:
-    return Column(name, LargeBinary, nullable=False)
-
-
-def _json(name: str) -> Column[Any]:
-    return Column(name, JSON, nullable=False, server_default="{}")
-
-
-def _one_of(column: str, *words: str) -> CheckConstraint:
-    listed = ", ".join(f"'{word}'" for word in words)
-    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
-
-
-def _refers(table: str, *columns: str) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(columns, [f"{table}.{column}" for column in columns])
-
 
 school = Table(
     "school", metadata,
