@@ -78,6 +78,8 @@ class Town:
         self._forgotten: defaultdict[HolderKey, int] = defaultdict(int)
         self._returned: defaultdict[HolderKey, int] = defaultdict(int)
         self._voided: set[tuple[int, int]] = set()
+        self.latest_day: defaultdict[int, int] = defaultdict(int)
+        """The latest day of a flash's records, also of one that was taken back."""
         self._items: defaultdict[int, list[record.Record]] = defaultdict(list)
         """The ITEMs right ahead of what a flash writes next."""
 
@@ -133,6 +135,7 @@ class Town:
 
     def follow(self, flash: int, item: record.Record) -> None:
         """One record became durable in a flash: fold it, and look at I1, I3 and I9 at once."""
+        self.latest_day[flash] = max(self.latest_day[flash], item.day)
         items = self._items.pop(flash, [])
         if item.type == record.ITEM:
             self._items[flash] = [*items, item]
@@ -218,6 +221,7 @@ class Town:
         quiet.cap = 1 << 40
         for raw in records:
             quiet.follow(flash, record.unpack(raw))
+        self.latest_day[flash] = quiet.latest_day[flash]
         for mine, its in (
             (self._rights, quiet._rights), (self._granted, quiet._granted), (self._returned, quiet._returned),
         ):  # fmt: skip
