@@ -26,7 +26,9 @@ CARD_UNKNOWN = 21
 CARD_BLOCKED = 22
 NOTHING_ON_SALE = 23
 RIGHTS_SHORT = 24
+# These two go ahead of CARD_BLOCKED and of RIGHTS_SHORT: what a copy is refused for must be told.
 CARD_COPY = 25
+WEAK_LIMIT = 26
 
 # The escrow counters.
 AMOUNT_RANGE = 30

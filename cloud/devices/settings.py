@@ -100,6 +100,7 @@ def settings_for(conn: Connection, school_id: int, kind: str, now: int) -> Setti
         flags,
         money_rules(conn, school_id).cap_minor,
         *calendar(conn, school_id),
+        0,
         menu,
     )
 

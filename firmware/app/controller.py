@@ -20,6 +20,7 @@ from firmware.hal.board import GATE
 from protocols.card.credential import DEVICE_REFERENCE_SIZE, canonical
 from protocols.errors import (
     CARD_BLOCKED,
+    CARD_COPY,
     CARD_UNKNOWN,
     DEVICE_LOCKED,
     JOURNAL_BROKEN,
@@ -35,7 +36,7 @@ from protocols.ledger import record
 from protocols.ledger.holder import Holder
 from protocols.ledger.journal import HORIZON_DAYS, Journal
 from protocols.mac import DeviceKeys, Hmac
-from protocols.wire.table import BLOCKED
+from protocols.wire.table import BLOCKED, COPY
 
 # Records before the head that are read at boot for the memory of taps: eight of them may be baskets.
 _TAIL = 136
@@ -48,7 +49,7 @@ _MONEY = (record.SALE, record.VOID, record.GRANT, record.RETURN)
 
 
 # Who tapped: `reference` 8 bytes, `bits` its first four as in a record, `row` of the table or None,
-# `account` or 0, `refusal` OK, CARD_UNKNOWN or CARD_BLOCKED.
+# `account` or 0, `refusal` OK, CARD_UNKNOWN, CARD_COPY or CARD_BLOCKED.
 Identity = namedtuple("Identity", ("reference", "bits", "row", "account", "refusal"))
 
 
@@ -244,6 +245,9 @@ class Controller:
         bits = record.tap_aux(reference)
         if row is None:
             return Identity(reference, bits, None, 0, CARD_UNKNOWN)
+        if row.flags & COPY:
+            # Whether it is blocked too or not: somebody must hear of the copy.
+            return Identity(reference, bits, row, row.account, CARD_COPY)
         return Identity(reference, bits, row, row.account, CARD_BLOCKED if row.flags & BLOCKED else OK)
 
     def is_repeat(self, who: Identity, tap) -> bool:

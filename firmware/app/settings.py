@@ -14,7 +14,7 @@ from protocols.wire.messages import Settings, unpack_settings
 _NAME = "settings"
 _NEW = "settings.new"
 
-DEFAULTS = Settings(0, 0, 3000, 400, 5000, 0, 0, 0, 0xFFFF, ())
+DEFAULTS = Settings(0, 0, 3000, 400, 5000, 0, 0, 0, 0xFFFF, 0, ())
 MINUTES_PER_DAY = 1440
 
 

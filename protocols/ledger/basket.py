@@ -46,7 +46,7 @@ def committed(run: tuple, sale: record.Record) -> tuple:
     of a refused basket are empty.
     """
     count = sale.aux & 0xFFFF
-    if sale.flags or not 0 < count <= len(run):
+    if sale.flags & ~record.SALE_WEAK or not 0 < count <= len(run):
         return BASKET_ITEMS, ()
     items = run[len(run) - count :]
     seq = sale.seq - count

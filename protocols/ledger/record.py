@@ -58,12 +58,14 @@ PASS_OPENED = 0x02
 PASS_TURNED = 0x04
 PASS_NOT_TURNED = 0x06
 
-# Flags of SALE and VOID: where the rights came from, and for a benefit which meal of the day.
+# Flags of SALE and VOID: where the rights came from, and for a benefit which meal of the day; that a card
+# whose number can be copied paid with money.
 SALE_SINGLE = 0x01
 SALE_SOURCE = 0x06
 FROM_MONEY = 0x00
 FROM_CREDIT = 0x02
 FROM_BENEFIT = 0x04
+SALE_WEAK = 0x08
 SALE_MEAL_SHIFT = 4
 
 # Goods in one basket: its records fit one sector of the journal many times over.
@@ -82,6 +84,8 @@ CLOCK_CONFIRMED = 2
 NOTE_REFUSED_TAP = 1
 NOTE_LOCKED = 2
 NOTE_COMMAND = 3
+# A reader of the device failed (amount: why, a refusal number) or works again (OK); aux: which, as in PASS.
+NOTE_READER = 4
 # amount of a command's NOTE: its kind, and its argument above.
 COMMAND_ARGUMENT = 256
 
@@ -209,7 +213,7 @@ def is_single_sale(flags: int, meal: int) -> bool:
         return meal > 0 and flags == SALE_SINGLE | FROM_BENEFIT | meal << SALE_MEAL_SHIFT
     if source == FROM_CREDIT:
         return meal > 0 and flags == SALE_SINGLE | FROM_CREDIT
-    return flags == SALE_SINGLE
+    return flags & ~SALE_WEAK == SALE_SINGLE
 
 
 def good_aux(good: int, reference: bytes) -> int:

@@ -59,6 +59,7 @@ Command = namedtuple("Command", ("number", "kind", "argument", "expiry_ms", "boo
 Answer = namedtuple("Answer", ("number", "account", "bucket", "total"))
 # `meal`: 1..7 for a hot meal, which benefits and meal credit may pay, else 0.
 MenuItem = namedtuple("MenuItem", ("good", "from_minute", "to_minute", "price", "meal"))
+# `weak_day_minor`: the most that the weak cards of one account may spend on one line in a day; 0: no limit.
 Settings = namedtuple(
     "Settings",
     (
@@ -71,6 +72,7 @@ Settings = namedtuple(
         "cap",
         "first_day",
         "last_day",
+        "weak_day_minor",
         "menu",
     ),
 )
@@ -94,7 +96,7 @@ _COMMAND = Layout("command", "number u32, kind u8, argument u8, expiry_ms u64, b
 _SETTINGS = Layout(
     "settings",
     "version u32, zone_minutes i16, repeat_ms u16, verdict_ms u16, passage_ms u16, "
-    "flags u8, cap i32, first_day u16, last_day u16, count u8",
+    "flags u8, cap i32, first_day u16, last_day u16, weak_day_minor u32, count u8",
 )
 _MENU_ITEM = Layout("menu item", "good u16, from_minute u16, to_minute u16, price i32, meal u8")
 
@@ -246,16 +248,15 @@ def unpack_answer(body) -> Answer:
 
 def pack_settings(settings: Settings) -> bytes:
     """Body of SETTINGS; at most MENU_MAX rows of menu, minutes of the local day, both included."""
-    head = _SETTINGS.pack(*(settings[:9] + (len(settings.menu),)))
+    head = _SETTINGS.pack(*(settings[:10] + (len(settings.menu),)))
     return head + b"".join(_MENU_ITEM.pack(*item) for item in settings.menu)
 
 
 def unpack_settings(body) -> Settings:
     """Settings of a body."""
     fields = _SETTINGS.unpack(body)
-    items = _counted(_MENU_ITEM, body, _SETTINGS.size, fields[9])
+    items = _counted(_MENU_ITEM, body, _SETTINGS.size, fields[10])
     menu = tuple(MenuItem(*values) for values in items)
-    version, zone_minutes, repeat_ms, verdict_ms, passage_ms, flags, cap, first_day, last_day, _count = fields
-    return Settings(
-        version, zone_minutes, repeat_ms, verdict_ms, passage_ms, flags, cap, first_day, last_day, menu
-    )
+    version, zone_minutes, repeat_ms, verdict_ms, passage_ms, flags, cap, first_day, last_day = fields[:9]
+    times = (version, zone_minutes, repeat_ms, verdict_ms, passage_ms)
+    return Settings(*times, flags, cap, first_day, last_day, fields[9], menu)

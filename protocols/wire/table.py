@@ -9,7 +9,8 @@ next free one after it; account 0 is an empty slot.  `rights` is the G total
 that the parent placed on this device for the account, bucket money.  With the
 flag CREDIT the parent placed the header's credit total of meal credit too.  Bit i
 of `benefit days` is the day `base day` + i, flags 4..7 are the meals 1..4: each of
-these meals on each of these days is one benefit that was placed here.  The image
+these meals on each of these days is one benefit that was placed here.  A row with the flag
+COPY names the account of the card that was copied, and serves nobody.  The image
 travels in chunks of 960 bytes; its root is the sha256 of the whole.
 A device looks a card up in the file itself: no object of the table's size is in RAM.
 """
@@ -28,7 +29,7 @@ DAYS = 16
 MEALS = 4
 BLOCKED = 0x01
 CREDIT = 0x02
-# The card's number can be copied: the daily limit of weak cards applies.
+# The card's number can be copied: the daily limit of weak cards holds for it.
 WEAK = 0x04
 # The bare serial number of a card that was issued as protected: whoever shows it has a copy.
 COPY = 0x08

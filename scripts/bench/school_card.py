@@ -121,7 +121,7 @@ def _write_cards(folder: Path, count: int) -> list[str]:
     flags = messages.FIXED_MOMENT | messages.OFFLINE_AT_ONCE
     menu = (messages.MenuItem(1, 0, 24 * 60 - 1, _PRICE, 0),)
     settings = messages.pack_settings(
-        messages.Settings(1, 180, 3000, 400, 5000, flags, _CAP, 0, 0xFFFF, menu)
+        messages.Settings(1, 180, 3000, 400, 5000, flags, _CAP, 0, 0xFFFF, 0, menu)
     )
     (folder / "settings.bin").write_bytes(settings + crc32(settings).to_bytes(4, "little"))
     return credentials

@@ -40,12 +40,20 @@ def row(credential, account, rights=0, flags=0, benefit_days=0):
 
 
 def settings(
-    version=1, flags=0, cap=100000, menu=((7, 0, 1439, 8500),), verdict_ms=400, first_day=0, last_day=0xFFFF
+    version=1,
+    flags=0,
+    cap=100000,
+    menu=((7, 0, 1439, 8500),),
+    verdict_ms=400,
+    first_day=0,
+    last_day=0xFFFF,
+    weak_day=0,
 ):
     """Settings of a school three hours ahead of UTC."""
     # A row of four is no hot meal.
     items = tuple(messages.MenuItem(*(tuple(item) + (0,))[:5]) for item in menu)  # noqa: RUF005
-    return messages.Settings(version, 180, 3000, verdict_ms, 5000, flags, cap, first_day, last_day, items)
+    days = (first_day, last_day)
+    return messages.Settings(version, 180, 3000, verdict_ms, 5000, flags, cap, *days, weak_day, items)
 
 
 class Rig:

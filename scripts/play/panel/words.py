@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from cloud.formats import SchoolTime, device_name, money
 from protocols.errors import (
     CARD_BLOCKED,
+    CARD_COPY,
     CARD_UNKNOWN,
     NOT_IN_MENU,
     NOTHING_ON_SALE,
     RIGHTS_SHORT,
     VOID_DIFFERS,
     VOID_TWICE,
+    WEAK_LIMIT,
 )
 from scripts.play.panel.trail import STATIONS, Station, Trail
 
@@ -132,6 +134,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "message_no_adult": ("У ребёнка нет взрослых с телефоном.", "The child has no adult with a phone."),
     "why_unknown": ("карта не знакома", "the card is not known"),
     "why_blocked": ("карта закрыта", "the card is closed"),
+    "why_copy": ("это копия защищённой карты", "this is a copy of a protected card"),
+    "why_weak": (
+        "дневной предел карты, которую можно скопировать",
+        "the daily limit of a card that can be copied",
+    ),
     "why_nothing": ("в этот час ничего не продают", "nothing is on sale at this hour"),
     "why_menu": ("такого в меню нет", "the menu has no such good"),
     "why_short": ("на обед не хватает денег", "the purse does not reach for the meal"),
@@ -151,6 +158,8 @@ WORDS: dict[str, tuple[str, str]] = {
 _WHY = {
     CARD_UNKNOWN: "why_unknown",
     CARD_BLOCKED: "why_blocked",
+    CARD_COPY: "why_copy",
+    WEAK_LIMIT: "why_weak",
     NOTHING_ON_SALE: "why_nothing",
     NOT_IN_MENU: "why_menu",
     RIGHTS_SHORT: "why_short",

@@ -1,5 +1,9 @@
 """What the parent changes on a device: its clock, its settings, its account table."""
 
+import struct
+from binascii import crc32
+
+from firmware.app.settings import DEFAULTS
 from firmware.hal.board import CANTEEN, GATE
 from protocols import errors
 from protocols.ledger import record
@@ -67,6 +71,24 @@ def test_full_storage_keeps_old_settings():
     rig.parent.send(envelope.SETTINGS, messages.pack_settings(settings(version=5)))
     assert rig.controller.settings.current.version == 1
     assert rig.controller.refusals == {errors.STORAGE_MISSING: 1}
+
+
+def test_settings_of_another_length_are_taken_whole_or_not_at_all():
+    # As a cloud or a stored file had them before weak cards had a limit: four bytes less.
+    rig = rig_of()
+    rig.parent.connect()
+    body = messages.pack_settings(settings(version=5, cap=777))
+    shorter = body[:21] + body[25:]
+    rig.parent.send(envelope.SETTINGS, shorter)
+    assert rig.controller.refusals == {errors.WIRE_BODY: 1}
+    assert rig.controller.settings.current.version == 1
+    rig.storage.files["settings"] = shorter + struct.pack("<I", crc32(shorter))
+    rig.reboot()
+    assert rig.controller.settings.current == DEFAULTS
+    assert DEFAULTS.weak_day_minor == 0
+    assert rig.parent.connect().settings_version == 0
+    rig.parent.send(envelope.SETTINGS, body)
+    assert rig.controller.holder.cap == 777
 
 
 # The account table

@@ -48,6 +48,7 @@ def test_sale_commits_its_items():
     assert judged(records) == (errors.OK, tuple(records[:3]))
     assert [tuple(basket.line_of(each)) for each in records[:3]] == list(LINES)
     assert basket.is_basket(records[3])
+    assert judged(joined(items(), sale(8, flags=record.SALE_WEAK)))[0] == errors.OK
     assert not basket.is_basket(sale(8, flags=record.SALE_SINGLE))
     assert not basket.is_basket(records[0])
 

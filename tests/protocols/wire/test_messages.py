@@ -18,7 +18,7 @@ EXAMPLES = {
     "command": messages.Command(5, 1, 1, 65292, NONCE),
     "answer": messages.Answer(1, 77, 0, 8500),
     "settings": messages.Settings(
-        4, 180, 3000, 400, 5000, 3, 100000, 20662, 21097, (messages.MenuItem(1, 480, 659, 8500, 1),)
+        4, 180, 3000, 400, 5000, 3, 100000, 20662, 21097, 20000, (messages.MenuItem(1, 480, 659, 8500, 1),)
     ),
     "ack": messages.Ack(17, bytes(range(12))),
     "lock": 71,

@@ -15,7 +15,7 @@ MORNING = 1756702800
 REFERENCE_KEY = bytes([0x22]) * 32
 CARDS = [f"a:04{number * 7919:012X}" for number in range(1, 41)]
 MENU = (messages.MenuItem(7, 0, 1439, PRICE, 0),)
-SETTINGS = messages.Settings(1, 180, 3000, 5000, 5000, 0, 100000, 0, 0xFFFF, MENU)
+SETTINGS = messages.Settings(1, 180, 3000, 5000, 5000, 0, 100000, 0, 0xFFFF, 0, MENU)
 
 
 def account(card):
