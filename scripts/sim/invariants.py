@@ -267,7 +267,7 @@ def _counters_are_true(sim: Simulation, terminal: Any) -> Iterator[Finding]:
     }
     controller = terminal.controller
     today = max(controller.journal.last_day, controller.state.day)
-    # A wrong day that the cloud's own wrong clock confirmed was over for the till until a person took it back.
+    # A wrong day that the cloud's wrong clock confirmed was over for the till until a person took it back.
     wrong = sim.town.latest_day[terminal.serial] if sim.struck["clock_of_cloud"] else 0
     ended_ahead = _ended_ahead(sim)
     for (account, bucket), true in sim.town.rights_of(terminal.serial).items():

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from scripts.sim.simulation import Simulation
     from scripts.sim.terminal import Terminal
 
+# A board that knows the time believes no TIME that is further off.
+_REFUSED_STEP_S = 86_400
+
 
 def acknowledged(sim: Simulation) -> bool:
     """Whether every running board has heard that the cloud has all of its records."""
@@ -32,11 +35,21 @@ def days_off(terminal: Terminal) -> int:
 
     One day ahead is none: a day that was closed too early goes on under the next.
     """
-    if not terminal.runs or not terminal.controller.readable or terminal.controller.locked:
+    if not _works(terminal):
         return 0
     true_day = (terminal.heap.wall_s + 3 * 3600) // 86_400
     day = int(terminal.controller.day(terminal.clock.utc()))
     return 0 if day == true_day + 1 else day - true_day
+
+
+def asks_for_a_person(terminal: Terminal) -> bool:
+    """Whether a working board has a wrong day, or a clock that no TIME may set, of which the office knows."""
+    step_s = abs(terminal.heap.wall_s - terminal.clock.utc()) if _works(terminal) else 0
+    return bool(days_off(terminal)) or step_s > _REFUSED_STEP_S
+
+
+def _works(terminal: Terminal) -> bool:
+    return bool(terminal.runs and terminal.controller.readable and not terminal.controller.locked)
 
 
 def settled(sim: Simulation) -> bool:

@@ -277,7 +277,7 @@ class Simulation:
         self.suspects.collect()
         self._wait_until(rest.out_of_recovery, _TABLE_WAIT_STEPS)
         for terminal in self.honest_terminals():
-            if rest.days_off(terminal):
+            if rest.asks_for_a_person(terminal):
                 self.cloud.confirm_day(terminal.label)
         self.cloud.publish_tables()
         # A table or a setting whose announcement was lost comes with the next connection.
