@@ -231,6 +231,31 @@ payout = Table(
     _one_of("state", "open", "paid", "partly", "cancelled", "refused"),
     Index("payout_of_account", "school_id", "state", "account_id"),
 )  # fmt: skip
+# Who said that a card is lost, and how it ended; a card has one open report at most.  Written by losses only.
+lost_card = Table(
+    "lost_card", metadata,
+    _key("school_id"), _key("number"), _number("account_id"), _bytes("card_ref"), _text("reporter"),
+    _text("who"), _text("reason", ""), _number("lost_at"), _number("reported_at"), _number("table_version"),
+    _maybe("ended_at"), _text("ended_by", ""), _text("end_reason", ""), _maybe("told_at"),
+    _refers("pupil", "school_id", "account_id"),
+    _one_of("reporter", "parent", "office", "contact_centre"),
+    Index("lost_card_of_account", "school_id", "account_id"),
+    Index(
+        "lost_card_is_open", "school_id", "card_ref", unique=True,
+        sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL"),
+    ),
+)  # fmt: skip
+# Purchases with a lost card that somebody decided to take back: one decision a sale.  Written by losses only.
+lost_card_sale = Table(
+    "lost_card_sale", metadata,
+    _key("school_id"), _key("device_id"), _key("epoch"), _key("seq"), _number("number"),
+    _number("amount_minor"), _text("payer"), _text("state"), _text("request"), _text("asked_by"),
+    _text("reason"), _number("asked_at"), _text("decided_by", ""), _maybe("decided_at"), _maybe("posted_at"),
+    _refers("lost_card", "school_id", "number"), _one_of("payer", "loss", "caterer"),
+    _one_of("state", "waits", "agreed", "declined", "posted", "refused"),
+    Index("lost_card_sale_of_report", "school_id", "number"),
+    Index("lost_card_sale_by_state", "state"),
+)  # fmt: skip
 spending_right = Table(
     "spending_right", metadata,
     _key("school_id"), _key("device_id"), _key("epoch"), _key("account_id"), _key("bucket"),
@@ -294,7 +319,8 @@ outbox = Table(
     _maybe("epoch"), _maybe("seq"),
     _number("happened_at"), _number("learnt_at"), _json("detail"), _maybe("claimed_until"), _maybe("done_at"),
     _number("attempts", 0),
-    _refers("school", "school_id"), _one_of("event", "entry", "exit", "purchase", "login_code"),
+    _refers("school", "school_id"),
+    _one_of("event", "entry", "exit", "purchase", "login_code", "card_blocked", "card_used"),
     Index("outbox_waiting", "done_at", "claimed_until", "id"),
 )  # fmt: skip
 message = Table(
@@ -330,14 +356,14 @@ login_code = Table(
     "login_code", metadata,
     _row_number(), _bytes("phone_mac"), _bytes("code_mac"), _bytes("browser_mac"), _number("created_at"),
     _number("tries", 0),
-    _maybe("used_at"), Index("login_code_of_phone", "phone_mac", "created_at"),
+    _maybe("used_at"), _text("who", ""), Index("login_code_of_phone", "phone_mac", "created_at"),
 )  # fmt: skip
 session = Table(
     "session", metadata,
     Column("token_mac", LargeBinary, primary_key=True), _text("kind"), _number("school_id"),
     _maybe("adult_id"),
     _number("created_at"), _number("last_used_at"), _number("expires_at"), _maybe("revoked_at"),
-    _one_of("kind", "parent", "staff"),
+    _text("who", ""), _one_of("kind", "parent", "staff"),
 )  # fmt: skip
 
 APPEND_ONLY = ("entry", "ledger_account", "posting", "record", "right_movement", "statement_line")

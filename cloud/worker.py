@@ -1,4 +1,5 @@
-"""The worker: does what is to be done later, from the database: messages, payouts, the check of entries.
+"""The worker: does what is to be done later, from the database: messages, payouts, purchases that are
+taken back, the check of entries.
 
 Promises: safe to run twice and to be killed at any point (see
 notifications/delivery.py); looks for work five times a second with one small
@@ -22,6 +23,7 @@ from cloud.config import Config, ConfigError
 from cloud.db import begin, engine, reading
 from cloud.devices import service as devices
 from cloud.keys import Vault
+from cloud.losses import service as losses
 from cloud.notifications import service as notifications
 from cloud.notifications.channel import Channel
 from cloud.notifications.file_channel import FileChannel
@@ -107,6 +109,7 @@ def run(config: Config, stop: threading.Event | None = None, *, lease_s: int = n
             if time.monotonic() >= payouts_at:
                 payouts_at = time.monotonic() + PAYOUTS_S
                 payouts.drive(store, archive, int(time.time()))
+                losses.drive(store, int(time.time()))
             taken = notifications.deliver(store, vault, channel, lambda: int(time.time()), lease_s=lease_s)
         except DBAPIError as error:
             log.warning("database does not answer", kind=type(error.orig).__name__)

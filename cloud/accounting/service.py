@@ -17,6 +17,7 @@ from cloud.accounting.books import (
     CATERER,
     CLAIM,
     CREDITS,
+    LOST_CARDS,
     PURSES,
     SUSPENSE_RULE,
     Entry,
@@ -69,6 +70,7 @@ __all__ = [
     "CLAIM",
     "CLAIMED",
     "CREDITS",
+    "LOST_CARDS",
     "PURSES",
     "RETURNED",
     "SPENT",
@@ -162,16 +164,28 @@ def lines_of(
     return {key: found[number][1] for key, number in numbers.items()}
 
 
-def undoing(conn: Connection, school_id: int, external_key: str) -> list[tuple[str, int]]:
-    """The postings that take an entry back, with every re-rating of it; empty when it is not there."""
+def undoing(
+    conn: Connection, school_id: int, external_key: str, *, with_reversals: bool = False
+) -> list[tuple[str, int]]:
+    """The postings that take an entry back, with every re-rating of it; empty when it is not there.
+
+    `with_reversals`: what was taken back of it before counts too, so that nothing comes back twice.
+    """
     numbers = store.entries_by_key(conn, school_id, [external_key])
     if not numbers:
         return []
-    corrected = store.correcting(conn, school_id, external_key)
+    corrected = [row.entry_id for row in store.correcting(conn, school_id, [external_key])]
     found = store.contents(conn, school_id, [*numbers.values(), *corrected])
+    kinds = ("rerate", "reversal") if with_reversals else ("rerate",)
     return [
         (code, -amount)
         for row, postings in found.values()
-        if row.external_key == external_key or row.kind == "rerate"
+        if row.external_key == external_key or row.kind in kinds
         for code, amount in postings
     ]
+
+
+def taken_back(conn: Connection, school_id: int, external_keys: Iterable[str]) -> set[str]:
+    """Those of these external keys whose entries were taken back, by a void or by a person."""
+    rows = store.correcting(conn, school_id, list(external_keys))
+    return {row.corrects for row in rows if row.kind == "reversal"}

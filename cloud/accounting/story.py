@@ -89,7 +89,7 @@ def explain(conn: Connection, school_id: int, entry_id: int) -> dict[str, Any]:
     told["postings"] = [{"code": code, "amount_minor": amount} for code, amount in postings]
     told["hash_hex"] = bytes(row.hash).hex()
     told["corrects"] = sorted(store.entries_by_key(conn, school_id, [row.corrects]).values())
-    told["corrected_by"] = store.correcting(conn, school_id, row.external_key)
+    told["corrected_by"] = [each.entry_id for each in store.correcting(conn, school_id, [row.external_key])]
     told["record"] = None
     if row.device_id is not None:
         source = store.record_of(conn, school_id, row.device_id, row.epoch, row.seq)

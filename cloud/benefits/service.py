@@ -18,7 +18,16 @@ from cloud.benefits.settle import charge_key, settle, sweep
 from cloud.meals import service as meals
 from protocols.ids import hex8
 
-__all__ = ["COLUMNS", "charge_key", "entitled", "fund_lines", "import_benefits", "settle", "sweep"]
+__all__ = [
+    "COLUMNS",
+    "charge_key",
+    "closed_by",
+    "entitled",
+    "fund_lines",
+    "import_benefits",
+    "settle",
+    "sweep",
+]
 
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -30,6 +39,11 @@ def entitled(conn: Connection, school_id: int, days: list[int]) -> dict[int, set
         for row in store.overlapping(conn, school_id, min(days), max(days)):
             found[row.account_id] |= {(day, row.meal) for day in days if row.from_day <= day <= row.to_day}
     return {account_id: pairs for account_id, pairs in found.items() if pairs}
+
+
+def closed_by(conn: Connection, school_id: int, day: int) -> set[tuple[int, int]]:
+    """(device_id, epoch) of every journal that closed this day, and that no person took back to it since."""
+    return store.closed_by(conn, school_id, day)
 
 
 def fund_lines(

@@ -68,11 +68,24 @@ def _settle(conn: Connection, school_id: int, day: int, now: int) -> set[int]:
     entitled = {
         (row.account_id, row.meal) for row in store.overlapping(conn, school_id, day, day)
     }  # fmt: skip
-    for sale in store.sales(conn, school_id, day):
+    sales = store.sales(conn, school_id, day)
+    # A meal that was bought with a lost card and taken back is no meal of its pupil.
+    foreign = accounting.taken_back(conn, school_id, [_sold(sale) for sale in sales]) if sales else ()
+    for sale in sales:
         key = sale.account_id, hot.get(sale.good, 0)
-        if key in entitled and key not in taken and _is_past(sale, day, closed):
+        if (
+            key in entitled
+            and key not in taken
+            and _is_past(sale, day, closed)
+            and _sold(sale) not in foreign
+        ):
             chosen.setdefault(key, sale)
     return _rerate(conn, school_id, day, chosen, now)
+
+
+def _sold(sale: Any) -> str:
+    """The external key of the entry of a sale."""
+    return f"record:{hex8(sale.device_id)}:{sale.epoch}:{sale.seq}"
 
 
 def _is_past(row: Any, day: int, closed: set[tuple[int, int]]) -> bool:
@@ -117,7 +130,7 @@ def _rerate(
 
     done = accounting.posted(conn, school_id, [charge_key(account, day, meal) for account, meal in chosen])
     sales = {
-        key: f"record:{hex8(sale.device_id)}:{sale.epoch}:{sale.seq}"
+        key: _sold(sale)
         for key, sale in sorted(chosen.items())
         if charge_key(key[0], day, key[1]) not in done
     }

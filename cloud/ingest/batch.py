@@ -31,6 +31,7 @@ from cloud.ingest.payers import Payers
 from cloud.ingest.prices import Prices
 from cloud.ingest.replay import Judged, Replay, accounts_moved, void_key
 from cloud.ingest.rights import Rights
+from cloud.losses import service as losses
 from cloud.notifications import service as notifications
 from protocols.errors import CHAIN_FORK, CHAIN_GAP, WIRE_EPOCH, Fault
 from protocols.ledger import record
@@ -264,7 +265,7 @@ class Batch:
         }
         late = Late(self._conn, self._means.spendable)
         payers = Payers(self._conn, late, self._rights.used, is_again=self.is_again)
-        undoing = partial(accounting.undoing, self._conn)
+        undoing = partial(accounting.undoing, self._conn, with_reversals=True)
         replay = Replay(
             self._rights, prices, self._earlier, self._known, self._voided, self._now, payers, hot, undoing
         )
@@ -308,6 +309,8 @@ class Batch:
             attendance.record_passages(self._conn, school_id, found.passages)
         if found.told:
             notifications.enqueue(self._conn, found.told)
+        if found.refused_taps:
+            losses.tapped(self._conn, school_id, found.refused_taps, self._now)
 
     def _earlier(self, device: Device, seq: int) -> tuple[record.Record, int] | None:
         return store.earlier_record(self._conn, *device.key, device.epoch, seq)

@@ -45,7 +45,7 @@ class Judged:
     `closed_days`: days that a device has closed; `alarms`: (kind, detail);
     `refused`: (device_id, number) of what a device did not take from us;
     `obeyed`: records of commands; `confirmed`: of days that a person has confirmed; `owing`: accounts
-    whose debt for meals moved, or whose rights came back.
+    whose debt for meals moved, or whose rights came back; `refused_taps`: (record, device_id, epoch).
     """
 
     def __init__(self) -> None:
@@ -59,6 +59,7 @@ class Judged:
         self.obeyed: list[Obeyed] = []
         self.confirmed: list[Obeyed] = []
         self.owing: set[int] = set()
+        self.refused_taps: list[tuple[Record, int, int]] = []
 
     def refuse(self, refusals: Sequence[int]) -> None:
         """The books refused some entries: keep why with their records, and tell nobody of them."""
@@ -291,6 +292,8 @@ class Replay:
     def _note(self, device: Device, item: Record, capable: int, found: Judged) -> int:
         if item.flags == record.NOTE_COMMAND:
             found.obeyed.append(Obeyed(device.device_id, device.epoch, item.seq, item.amount, item.aux))
+        elif item.flags == record.NOTE_REFUSED_TAP:
+            found.refused_taps.append((item, device.device_id, device.epoch))
         return capable
 
     def _table(self, device: Device, item: Record, capable: int, found: Judged) -> int:

@@ -22,6 +22,10 @@ _WORDS = {
     ("exit", "en"): "{name}: left at {clock}",
     ("purchase", "ru"): "{name}: {good} в {clock}, {amount}",
     ("purchase", "en"): "{name}: {good} {clock}, {amount}",
+    ("card_blocked", "ru"): "{name}: карта закрывается, сообщили в {clock}",
+    ("card_blocked", "en"): "{name}: card is being blocked, told at {clock}",
+    ("card_used", "ru"): "{name}: попытка с закрытой картой, {clock}",
+    ("card_used", "en"): "{name}: blocked card tried at {clock}",
     ("login_code", "ru"): "{code}: код для входа. Никому его не говорите",
     ("login_code", "en"): "{code} is your sign-in code. Tell it to nobody",
 }
@@ -39,7 +43,7 @@ def event(
     amount_minor: int = 0,
     currency: str = "RUB",
 ) -> str:
-    """The text about an entry, exit or purchase."""
+    """The text about an entry, exit, purchase or closed card."""
     values: dict[str, Any] = {
         "name": shortened(name, _NAME_MAX),
         "clock": SchoolTime(time_zone, language).clock(happened_at),

@@ -23,6 +23,7 @@ from cloud.people import service as people
 __all__ = ["BATCH", "LEASE_S", "deliver"]
 
 ENTRY, EXIT, PURCHASE, LOGIN_CODE = "entry", "exit", "purchase", "login_code"
+CARD_BLOCKED, CARD_USED = CARD_EVENTS = "card_blocked", "card_used"
 EVENTS = (ENTRY, EXIT, PURCHASE)
 CHANNEL = "file"
 Goods = tuple[tuple[int, int], ...]
@@ -92,6 +93,22 @@ def enqueue(conn: Connection, happenings: Iterable[Happening]) -> None:
             raise ValueError("event is entry, exit or purchase")
         rows.append((*fact[:8], detail))
     store.add(conn, rows)
+
+
+def enqueue_card(
+    conn: Connection,
+    school_id: int,
+    event: str,
+    account_id: int,
+    happened_at: int,
+    learnt_at: int,
+    place: tuple[int, int, int] | None = None,
+) -> None:
+    """Tell a family about a card: CARD_BLOCKED, or CARD_USED with the record (device, epoch, seq)."""
+    if event not in CARD_EVENTS:
+        raise ValueError("event is card_blocked or card_used")
+    source = place or (None, None, None)
+    store.add(conn, [(school_id, event, account_id, *source, happened_at, learnt_at, "{}")])
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,223 @@
+"""Lost cards as pages and commands use them: report, find again, see what holds and what happened.
+
+Promises: a report blocks the card and publishes the tables that say so in one transaction; the same report
+again is the one that was made; each keeps who, why and when, and none is ever deleted.  Money of the account,
+its rights and its history are not touched: they are not on the card.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from cloud.cards import service as cards
+from cloud.db import lock_school
+from cloud.devices import service as devices
+from cloud.formats import SchoolTime
+from cloud.keys import Vault
+from cloud.losses import store
+from cloud.losses.force import Door, Force, applied, force
+from cloud.losses.takebacks import (
+    ALONE_MINOR,
+    Refused,
+    Sale,
+    Waiting,
+    ask,
+    decide,
+    drive,
+    sales_of,
+    step,
+    waiting,
+)
+from cloud.losses.uses import PURCHASE, REFUSED, Place, Use, uses
+from cloud.notifications import service as notifications
+from cloud.people import service as people
+from protocols.errors import CARD_BLOCKED
+from protocols.ledger.record import tap_aux
+
+__all__ = [
+    "ALONE_MINOR", "PURCHASE", "REFUSED", "Door", "Force", "Place", "Refused", "Sale", "Use", "Waiting",
+    "ask", "decide", "drive", "sales_of", "step", "waiting",
+]  # fmt: skip
+
+PARENT, OFFICE, CONTACT_CENTRE = REPORTERS = "parent", "office", "contact_centre"
+UNDO_S = 10 * 60
+"""So long a parent may take an own report back; then a found card is shown to the school."""
+LOOK_S = 35 * 86_400
+"""Devices may be silent for a month; what comes longer than this after a report is not read."""
+LOST_BEFORE_MAX_S = 14 * 86_400
+TOLD_AGAIN_S = 3600
+
+
+class NoSuchCard(LookupError):
+    """The account has no such card."""
+
+
+class Lost(NamedTuple):
+    """A report.  Times are UTC seconds; `lost_at`: since when the card was gone, as the reporter says.
+
+    `reporter`: PARENT, OFFICE or CONTACT_CENTRE; `who`: their name or number; `ended_at` None while the card
+    is closed; `is_blocked`: the card is closed indeed, whoever did it.
+    """
+
+    number: int
+    account_id: int
+    card_ref: bytes
+    reporter: str
+    who: str
+    reason: str
+    lost_at: int
+    reported_at: int
+    table_version: int
+    ended_at: int | None
+    ended_by: str
+    end_reason: str
+    is_blocked: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the card is still looked for."""
+        return self.ended_at is None
+
+    def may_undo(self, now: int) -> bool:
+        """Whether a parent may take it back without the school."""
+        return self.is_open and self.reporter == PARENT and now - self.reported_at < UNDO_S
+
+
+class Looked(NamedTuple):
+    """What the page shows: where the block holds, and what was done since the card was gone, oldest first."""
+
+    lost: Lost
+    force: Force
+    before: list[Use]
+    after: list[Use]
+
+
+def report(
+    conn: Connection,
+    vault: Vault,
+    school_id: int,
+    account_id: int,
+    card_ref: bytes,
+    *,
+    reporter: str,
+    who: str,
+    reason: str = "",
+    lost_at: int,
+    now: int,
+) -> Lost:
+    """Block a card of an account, and tell every device and the family; an open report again is itself.
+
+    `lost_at` lies within LOST_BEFORE_MAX_S before `now`, else it is moved there.  NoSuchCard.
+    """
+    lock_school(conn, school_id)
+    if all(card.card_ref != card_ref for card in cards.of_account(conn, school_id, account_id)):
+        raise NoSuchCard
+    earlier = store.open_of_card(conn, school_id, card_ref)
+    if earlier is not None:
+        return _lost(earlier, is_blocked=True)
+    cards.block(conn, school_id, card_ref)
+    version = devices.publish_tables(conn, vault, school_id, now)
+    number = store.next_number(conn, school_id)
+    since = min(now, max(lost_at, now - LOST_BEFORE_MAX_S))
+    row = school_id, number, account_id, card_ref, reporter, who, reason, since, now, version
+    store.add(conn, row)
+    notifications.enqueue_card(conn, school_id, notifications.CARD_BLOCKED, account_id, now, now)
+    made = lost(conn, school_id, number)
+    if made is None:
+        raise NoSuchCard
+    return made
+
+
+def found(
+    conn: Connection, vault: Vault, school_id: int, number: int, *, by: str, reason: str, now: int
+) -> Lost | None:
+    """The card is there again and opens with each device's next table; None when there is no such report.
+
+    A report that has ended stays as it was.
+    """
+    lock_school(conn, school_id)
+    row = store.lost_card(conn, school_id, number)
+    if row is not None and row.ended_at is None:
+        store.end(conn, school_id, number, by, reason, now)
+        cards.unblock(conn, school_id, bytes(row.card_ref))
+        devices.publish_tables(conn, vault, school_id, now)
+    return lost(conn, school_id, number)
+
+
+def lost(conn: Connection, school_id: int, number: int) -> Lost | None:
+    """One report."""
+    row = store.lost_card(conn, school_id, number)
+    return None if row is None else _told(conn, school_id, [row])[0]
+
+
+def of_accounts(conn: Connection, school_id: int, account_ids: Iterable[int]) -> list[Lost]:
+    """Every report about cards of these accounts, the newest first."""
+    return _told(conn, school_id, store.of_accounts(conn, school_id, account_ids))
+
+
+def latest(conn: Connection, school_id: int, limit: int = 50) -> list[Lost]:
+    """The newest reports of a school."""
+    return _told(conn, school_id, store.latest(conn, school_id, limit))
+
+
+def look(conn: Connection, school_id: int, one: Lost) -> Looked:
+    """Where the block of a report holds by now, and what was done with the card."""
+    times = SchoolTime(people.school(conn, school_id).time_zone, "ru")
+    first, last = one.lost_at, (one.ended_at or one.reported_at + LOOK_S)
+    rows = store.records(
+        conn, school_id, one.account_id, one.table_version, times.day(first), times.day(last) + 1
+    )
+    tables = applied(rows)
+    others = [
+        card.card_ref
+        for card in cards.of_account(conn, school_id, one.account_id)
+        if card.card_ref != one.card_ref
+    ]
+    done = [use for use in uses(rows, one.card_ref, others, tables) if first <= use.at <= last]
+    held: dict[str, int] = {}
+    for holder in devices.holders(conn, school_id, one.account_id):
+        held[holder.label] = held.get(holder.label, 0) + holder.out
+    return Looked(
+        one,
+        force(devices.fleet(conn, school_id), one.table_version, tables, held),
+        [use for use in done if use.at < one.reported_at],
+        [use for use in done if use.at >= one.reported_at],
+    )
+
+
+def tapped(conn: Connection, school_id: int, taps: Sequence[Any], now: int) -> None:
+    """Tell families of closed cards that somebody tried: (record as a refused tap, device_id, epoch).
+
+    Once an hour for a card; only cards that are reported lost.
+    """
+    shut = [tap for tap in taps if tap[0].amount == CARD_BLOCKED and tap[0].account]
+    if not shut:
+        return
+    reports = store.of_accounts(conn, school_id, {tap[0].account for tap in shut})
+    known = {(row.account_id, tap_aux(bytes(row.card_ref))): row for row in reports if row.ended_at is None}
+    for item, device_id, epoch in shut:
+        row = known.get((item.account, item.aux))
+        if row is None or item.time < row.reported_at:
+            continue
+        if store.told(conn, school_id, row.number, now, now - TOLD_AGAIN_S):
+            place = device_id, epoch, item.seq
+            event = notifications.CARD_USED
+            notifications.enqueue_card(conn, school_id, event, item.account, item.time, now, place)
+
+
+def _told(conn: Connection, school_id: int, rows: Sequence[Any]) -> list[Lost]:
+    blocked = {
+        card.card_ref
+        for account_id in {row.account_id for row in rows}
+        for card in cards.of_account(conn, school_id, account_id)
+        if card.status == "blocked"
+    }
+    return [_lost(row, is_blocked=bytes(row.card_ref) in blocked) for row in rows]
+
+
+def _lost(row: Any, *, is_blocked: bool) -> Lost:
+    return Lost(
+        row.number, row.account_id, bytes(row.card_ref), row.reporter, row.who, row.reason, row.lost_at,
+        row.reported_at, row.table_version, row.ended_at, row.ended_by, row.end_reason, is_blocked,
+    )  # fmt: skip
