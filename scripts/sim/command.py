@@ -186,7 +186,12 @@ def _hunt(name: str, *, steps: int) -> int:
     for each in names:
         if known[each].missing:
             raise click.ClickException(f"{each} is not there yet: {known[each].missing}")
-        caught = runs.hunt(each, steps=min(steps, runs.MUTANT_STEPS))
+        try:
+            caught = runs.hunt(each, steps=min(steps, runs.MUTANT_STEPS))
+        except runs.DoesNotFit as crash:
+            slipped.append(each)
+            click.echo(f"{each}: does not fit the product any more: {crash}")
+            continue
         if caught is None:
             slipped.append(each)
             click.echo(f"{each}: slipped through {runs.MUTANT_SEEDS} seeds")

@@ -127,6 +127,14 @@ class People:
         self._is_rush = bool(self._chance.randrange(3))
         heap.after(_SESSION_MS, self._next_session)
 
+    def sleep(self) -> None:
+        """The day ends now: its evening, and the next morning."""
+        heap = self._sim.heap
+        self._evening()
+        local = datetime.fromtimestamp(heap.wall_s + _ZONE_S, UTC)
+        morning = local.replace(hour=0, minute=0, second=0) + timedelta(days=1, minutes=_SESSIONS[0])
+        heap.skip(int(morning.timestamp()) - _ZONE_S - heap.wall_s)
+
     def _evening(self) -> None:
         """The day is over: the bank's file, and new tables."""
         sim = self._sim
@@ -202,10 +210,14 @@ class People:
             terminal.panel.voids.append(seq)
             terminal.wake(0)
 
-    def tap(self, terminal: Terminal, card: str) -> None:
-        """A card is held to a terminal; at a gate most people also walk through."""
+    def tap(self, terminal: Terminal, card: str, goods: Goods | None = None) -> None:
+        """A card is held to a terminal; at a gate most people also walk through.
+
+        `goods`: what the cashier has rung up at a till, chance says when None; () is the meal of the hour.
+        """
         side = self._chance.choice(("in", "out")) if terminal.is_gate else "-"
-        terminal.reader.touch(side, card, None if terminal.is_gate else self._rung_up())
+        rung_up = None if terminal.is_gate else self._rung_up() if goods is None else goods or None
+        terminal.reader.touch(side, card, rung_up)
         terminal.wake(0)
         if terminal.is_gate and self._chance.randrange(10):
             self._sim.heap.after(self._chance.randrange(200, 3_000), self._walk, terminal)

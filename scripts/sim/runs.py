@@ -73,16 +73,20 @@ class Catch(NamedTuple):
     way: str
 
 
+class DoesNotFit(Exception):
+    """A mutant whose every directed run ends in a crash: its patch is not of this product any more."""
+
+
 def hunt(name: str, seeds: int = MUTANT_SEEDS, steps: int = MUTANT_STEPS) -> Catch | None:
     """The first failing run of a mutant: its hints alone, pairs of them, then random seeds; None: it slipped.
 
     A run that the sound product fails as well has caught nothing, and a crash ahead of every complaint of an
-    invariant catches nothing either.
+    invariant catches nothing either; where that is all that the directed runs come to, DoesNotFit.
     """
-    ready = faults.ready()
-    hints = [hint for hint in mutants()[name].hints if hint in ready]
+    hints = [hint for hint in mutants()[name].hints if not faults.fault_by_name(hint).missing]
     plays: list[tuple[str, ...]] = [(hint,) for hint in hints]
     plays += [(first, second) for first in hints for second in hints]
+    crashes = []
     for number in range(_HINT_ROUNDS * len(plays)):
         play = plays[number % len(plays)]
         options = close_together([play] * 3, seed=number + 1)
@@ -92,8 +96,12 @@ def hunt(name: str, seeds: int = MUTANT_SEEDS, steps: int = MUTANT_STEPS) -> Cat
         outcome = run(options, name)
         if _is_caught(outcome):
             return Catch(outcome, f"{', '.join(play)}, seed {options.seed}")
+        if outcome.invariant == CRASH:
+            crashes.append(outcome.report["violations"][0]["text"])
+    if crashes and len(crashes) == _HINT_ROUNDS * len(plays):
+        raise DoesNotFit(crashes[0])
     for seed in range(1, seeds + 1):
-        options = Options(seed, steps, faults=ready)
+        options = Options(seed, steps, faults=faults.ready())
         outcome = run(options, name)
         if _is_caught(outcome):
             return Catch(outcome, f"random faults, seed {seed}")

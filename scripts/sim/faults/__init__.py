@@ -30,25 +30,29 @@ class Strike(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A kind of fault; `missing` says why the product cannot meet it yet."""
+    """A kind of fault; `missing` says why the product cannot meet it yet.
+
+    `staged`: it is played for a seeded bug that names it, and is in no random plan.
+    """
 
     name: str
     text: str
     strike: Callable[[Simulation, Random], bool]
     missing: str = ""
+    staged: bool = False
 
 
 _KINDS: dict[str, Kind] = {}
 
 
 def fault(
-    text: str, missing: str = ""
+    text: str, missing: str = "", *, staged: bool = False
 ) -> Callable[[Callable[[Any, Random], bool]], Callable[[Any, Random], bool]]:
     """Make a function a kind of fault under its own name."""
 
     def add(strike: Callable[[Any, Random], bool]) -> Callable[[Any, Random], bool]:
         name = strike.__name__
-        _KINDS[name] = Kind(name, text, strike, missing)
+        _KINDS[name] = Kind(name, text, strike, missing, staged)
         return strike
 
     return add
@@ -63,6 +67,7 @@ def kinds() -> dict[str, Kind]:
         hostile_faults,
         network_faults,
         restore_faults,
+        staged,
     )
 
     return _KINDS
@@ -74,8 +79,8 @@ def fault_by_name(name: str) -> Kind:
 
 
 def ready() -> tuple[str, ...]:
-    """The names of the kinds that can strike."""
-    return tuple(sorted(name for name, kind in kinds().items() if not kind.missing))
+    """The names of the kinds that strike at random."""
+    return tuple(sorted(name for name, kind in kinds().items() if not kind.missing and not kind.staged))
 
 
 def plan_of(options: Options, chance: Random) -> tuple[Strike, ...]:

@@ -63,14 +63,18 @@ def tail_blanked(sim: Simulation, chance: Random) -> bool:
     terminal = victim(sim, chance)
     if terminal is None:
         return False
+    blank_tail(sim, terminal, min(chance.randrange(1, 12), len(terminal.journal) - 1))
+    return True
+
+
+def blank_tail(sim: Simulation, terminal: Any, count: int) -> Any:
+    """The board that goes on from this one's flash without its newest records."""
     terminal.stop()
-    count = min(chance.randrange(1, 12), len(terminal.journal) - 1)
     newest = sorted(terminal.flash.records(), key=lambda each: int.from_bytes(each[1][4:8], "little"))
     for offset, _raw in newest[-count:]:
         terminal.flash.blank(offset, RECORD)
     image = image_of(terminal)
-    sim.suspects.branch(terminal, image._replace(records=image.records - count), BLANKED)
-    return True
+    return sim.suspects.branch(terminal, image._replace(records=image.records - count), BLANKED)
 
 
 @fault("a bit turns over in a record or in the header of a sector")

@@ -98,7 +98,7 @@ def items_counted_twice(patches: Patches) -> None:
     patches.wrap(replay.Replay, "_sale", make)
 
 
-@mutant("items that came in an earlier batch are forgotten", "link_drop", "message_loss")
+@mutant("items that came in an earlier batch are forgotten", "baskets_in_a_backlog")
 def items_of_earlier_batch_forgotten(patches: Patches) -> None:
     """Only the batch of the sale is looked into."""
 

@@ -188,13 +188,13 @@ def unknown_grants_ignored(patches: Patches) -> None:
     patches.wrap(replay.Replay, "_right", make)
 
 
-@mutant("the fund pays for two breakfasts of a day", "card_between_tills", "partition_device")
+@mutant("the fund pays for two breakfasts of a day", "meal_at_two_tills")
 def benefit_charged_twice(patches: Patches) -> None:
     """In the evening nobody looks whether the benefit was used, or is out at another till."""
 
     def make(original: Any) -> Any:
-        def expire(*given: Any) -> set[tuple[int, int]]:
-            original(*given)
+        def expire(*given: Any, **named: Any) -> set[tuple[int, int]]:
+            original(*given, **named)
             return set()
 
         return expire

@@ -152,7 +152,7 @@ def half_page_used_again(patches: Patches) -> None:
     patches.replace(Journal, "_next_page", lambda self, last_used: last_used + 1)
 
 
-@mutant("a blanked journal tail goes unnoticed by ACK", "tail_blanked", "device_rolled_back", "link_drop")
+@mutant("a blanked journal tail goes unnoticed by ACK", "tail_blanked_at_closed_till")
 def blanked_tail_unnoticed(patches: Patches) -> None:
     """An acknowledgement beyond the own head is cut to the head."""
 
