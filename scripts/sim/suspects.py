@@ -7,7 +7,7 @@ one by one as destroyed.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -196,11 +196,18 @@ class Suspects:
         for terminal in self._known:
             if not (terminal.is_gone or terminal.is_replaced):
                 continue
-            kept = self._kept(terminal)
-            for raw in terminal.journal:
-                if raw[0] == record.SALE and raw not in kept:
-                    item = record.unpack(raw)
-                    self._sim.town.exposure[item.account] += item.amount
+            for account, minor in self.forgotten(terminal).items():
+                self._sim.town.exposure[account] += minor
+
+    def forgotten(self, terminal: Terminal) -> Counter[int]:
+        """Account to what a board has sold by records that the cloud does not have, minor units."""
+        kept = self._kept(terminal)
+        sold: Counter[int] = Counter()
+        for raw in terminal.journal:
+            if raw[0] == record.SALE and raw not in kept:
+                item = record.unpack(raw)
+                sold[item.account] += item.amount
+        return sold
 
     def release(self, label: str) -> None:
         """The office sets aside what it can; what a purse cannot give, though it is out, is exposure."""

@@ -177,7 +177,8 @@ def _end(sim: Simulation, cards: dict[int, str]) -> None:
 def _expose_beyond_release(sim: Simulation, terminal: Any) -> None:
     """What CAP is more than the purse can set aside is this till's exposure; all of CAP where no row is.
 
-    So is meal credit that nobody remembers: a release sets nothing aside for it.
+    Where it was granted more than once since the backup, so is all that it sold by records that are gone with
+    it and with the archive.  So is meal credit that nobody remembers: a release sets nothing aside for it.
     """
     statement = (
         "SELECT r.account_id, coalesce(b.amount_minor, 0),"
@@ -191,6 +192,10 @@ def _expose_beyond_release(sim: Simulation, terminal: Any) -> None:
     )
     key = terminal.device, terminal.provision.epoch, record.MONEY
     spare = {row[0]: row[1] - (row[2] or 0) for row in sim.cloud.select(statement, key)}
+    sold = sim.suspects.forgotten(terminal)
+    left = sim.town.rights_of(terminal.serial)
     for pupil in sim.town.pupils:
-        set_aside = max(0, min(sim.town.cap, spare.get(pupil.account, 0)))
-        sim.town.exposure[pupil.account] += sim.town.cap - set_aside + sim.town.credit_slack
+        account, cap = pupil.account, sim.town.cap
+        gone = sold[account] + left.get((account, record.MONEY), 0)
+        set_aside = max(0, min(cap, spare.get(account, 0)))
+        sim.town.exposure[account] += max(cap, gone) - set_aside + sim.town.credit_slack
