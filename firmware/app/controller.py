@@ -217,10 +217,12 @@ class Controller:
 
     def _begin_checkpoint(self) -> None:
         self._checkpoint_seq = self.state.next_seq
-        self.state.acked = min(self.journal.acked, self.state.next_seq)
+        state = self.state
+        state.acked = min(self.journal.acked, state.next_seq)
+        # A person may take back a day that was believed to be over: what is left out then stays left out.
+        state.benefits_from = max(state.benefits_from, min(self.day_min, state.day_sure))
         try:
-            first = min(self.day_min, self.state.day_sure)
-            self.counters.begin(self.state.pack(), record.benefit_bucket(first, 0))
+            self.counters.begin(state.pack(), record.benefit_bucket(state.benefits_from, 0))
         except Fault as fault:
             # The journal has it all; the next checkpoint tries again.
             self.panel.fault(fault.code, fault.thing)
@@ -301,10 +303,15 @@ class Controller:
             self.panel.fault(fault.code, fault.thing)
 
     def grant(self, account: int, bucket: int, total: int) -> None:
-        """Merge a G total; only a canteen line holds rights."""
+        """Merge a G total; only a canteen line holds rights.
+
+        A benefit of a day whose counters are left out by now may have been used: it is not taken over.
+        """
         if self.provision.kind == GATE:
             raise Fault(NOT_CAPABLE, "grant")
         self.check_unlocked()
+        if record.MEALS_A_DAY <= bucket < record.benefit_bucket(self.state.benefits_from, 0):
+            return
         due = self.holder.grant_due(account, bucket, total)
         if due is not None:
             self.write(record.GRANT, 0, account=account, amount=due, aux=bucket)

@@ -12,7 +12,7 @@ _STATE = Layout(
     "device state",
     "next_seq u32, acked u32, incarnation u32, incarnation_id u32, table_version u32, "
     "settings_version u32, last_operation u32, open_passage u32, locked u32, day u32, "
-    "day_count u32, day_last u32, day_before_set u32, command u32, day_sure u32, "
+    "day_count u32, day_last u32, day_before_set u16, benefits_from u16, command u32, day_sure u32, "
     "books bytes12",
 )
 SIZE = _STATE.size
@@ -35,7 +35,8 @@ class DeviceState:
     followed the one before within a long weekend, or stood when the clock was set, or
     that a person has confirmed.  `acked` and `books` (where the parent's books stood at
     its last ACK) are not of the journal but the parent's word, kept so that a boot
-    knows them.
+    knows them.  `benefits_from`: counters of benefits of earlier days are left out of
+    the checkpoint that holds this state, so none of them is granted once more.
     """
 
     def __init__(self) -> None:
@@ -52,6 +53,7 @@ class DeviceState:
         self.day_count = 0
         self.day_last = 0
         self.day_before_set = 0
+        self.benefits_from = 0
         self.command = 0
         self.day_sure = 0
         self.books = bytes(12)
@@ -131,6 +133,7 @@ class DeviceState:
             self.day_count,
             self.day_last,
             self.day_before_set,
+            self.benefits_from,
             self.command,
             self.day_sure,
             self.books,
@@ -142,5 +145,5 @@ class DeviceState:
         self.next_seq, self.acked, self.incarnation, self.incarnation_id = values[:4]
         self.table_version, self.settings_version, self.last_operation, self.open_passage = values[4:8]
         self.locked, self.day, self.day_count, self.day_last = values[8:12]
-        self.day_before_set, self.command, self.day_sure = values[12:15]
-        self.books = bytes(values[15])
+        self.day_before_set, self.benefits_from, self.command, self.day_sure = values[12:16]
+        self.books = bytes(values[16])

@@ -202,6 +202,29 @@ def test_benefits_of_the_true_day_outlive_a_wrong_one():
     assert rig.controller.counters.get(11, benefit).granted == 0
 
 
+def test_benefit_that_was_used_and_forgotten_is_not_granted_once_more():
+    # A wrong day that two TIMEs have agreed on is over for the board, and a person takes it back all the same.
+    benefit = record.benefit_bucket(TODAY, 1)
+    rig = poisoned()
+    controller = rig.controller
+    controller.grant(11, benefit, 1)
+    controller.write(record.SALE, record.SALE_SINGLE | record.FROM_BENEFIT | 1 << record.SALE_MEAL_SHIFT,
+                     account=11, amount=5500, time=MORNING)  # fmt: skip
+    before = controller.counters.get(11, benefit)
+    controller.state.day_sure = controller.day_min
+    for _ in range(2):
+        controller._begin_checkpoint()
+        rig.run(5000)
+    assert (before.granted, controller.counters.get(11, benefit).granted) == (1, 0)
+    tell(rig, MORNING + 3600, CONFIRMED)
+    for _ in range(2):
+        controller = rig.controller
+        controller.grant(11, benefit, 1)
+        assert controller.counters.get(11, benefit).granted == 0
+        controller.grant(11, record.benefit_bucket(controller.state.benefits_from, 1), 1)
+        rig.reboot()
+
+
 def test_sectors_of_a_wrong_day_do_not_block_the_ring():
     rig = Rig(
         CANTEEN,
