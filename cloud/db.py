@@ -8,7 +8,6 @@ the schema to migrations.
 """
 
 from sqlalchemy import (
-    DDL,
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
@@ -18,7 +17,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    event,
     text,
 )
 
@@ -39,6 +37,7 @@ from cloud.store import lock_school as lock_school
 from cloud.store import reading as reading
 from cloud.store import snapshot as snapshot
 from cloud.store import turn as turn
+from cloud.triggers import keep_append_only
 
 metadata = MetaData()
 
@@ -256,6 +255,13 @@ lost_card_sale = Table(
     Index("lost_card_sale_of_report", "school_id", "number"),
     Index("lost_card_sale_by_state", "state"),
 )  # fmt: skip
+# A restore may have forgotten payouts: nothing is paid until a person has looked.  Written by payouts only.
+payout_hold = Table(
+    "payout_hold", metadata,
+    _row_number(), _number("school_id"), _number("held_at"), _text("why"), _maybe("released_at"),
+    _text("released_by", ""), _text("release_reason", ""), _refers("school", "school_id"),
+    Index("payout_hold_of_school", "school_id", "released_at"),
+)  # fmt: skip
 spending_right = Table(
     "spending_right", metadata,
     _key("school_id"), _key("device_id"), _key("epoch"), _key("account_id"), _key("bucket"),
@@ -367,23 +373,4 @@ session = Table(
 )  # fmt: skip
 
 APPEND_ONLY = ("entry", "ledger_account", "posting", "record", "right_movement", "statement_line")
-
-
-def append_only(table: str) -> list[tuple[str, str]]:
-    """(dialect, statement) pairs that make a table refuse UPDATE, DELETE and TRUNCATE."""
-    words = f"'{table} is append-only'"
-    statements = []
-    for act in ("UPDATE", "DELETE"):
-        trigger = f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table}"
-        statements.append(("sqlite", f"{trigger} BEGIN SELECT RAISE(ABORT, {words}); END"))
-    body = f"RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION {words}; END $$"
-    statements.append(("postgresql", f"CREATE FUNCTION {table}_append_only() {body}"))
-    trigger = f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
-    statements.append(("postgresql", f"{trigger} FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()"))
-    return statements
-
-
-for _name in APPEND_ONLY:
-    for _dialect, _statement in append_only(_name):
-        _ddl = DDL(_statement).execute_if(dialect=_dialect)
-        event.listen(metadata.tables[_name], "after_create", _ddl)
+keep_append_only(metadata, APPEND_ONLY)

@@ -82,6 +82,7 @@ TABLE_SHAPE = 83
 UNBALANCED = 90
 KEY_REUSED = 91
 EMPTY_ENTRY = 92
+PAYOUTS_HELD = 93
 
 # Values given by people and files.
 FIELD_RANGE = 100

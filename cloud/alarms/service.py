@@ -17,7 +17,7 @@ _AGAIN_S = 3600
 class Alarm(NamedTuple):
     """`kind`: recovery, recovery_over, fork, witness_forged, archive_short,
     clock_refused, clock_confirmed, table_refused, payout_refused, payout_unread,
-    journal_begins_later, lost_card_refused.
+    payouts_held, payouts_released, journal_begins_later, lost_card_refused.
     """
 
     at: int

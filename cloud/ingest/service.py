@@ -9,6 +9,7 @@ send again what was not acknowledged.
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
@@ -31,10 +32,10 @@ from cloud.keys import Vault
 from cloud.memory import collecting_later
 from cloud.payouts import service as payouts
 from protocols.errors import name
-from protocols.ids import hex8
+from protocols.ids import hex8, parse_hex8
 from protocols.wire import topics
 
-__all__ = ["Archive", "Incoming", "Ingest", "Outgoing", "Standing", "standings"]
+__all__ = ["Archive", "Incoming", "Ingest", "Outgoing", "Standing", "archive_lengths", "standings"]
 
 WORK_AT_ONCE = 200
 log = structlog.get_logger("ingest")
@@ -59,6 +60,17 @@ def standings(engine: Engine) -> dict[int, Standing]:
             )
             for row in store.schools(conn)
         }
+
+
+def archive_lengths(vault: Vault, folder: Path) -> dict[int, int]:
+    """school_id to the bytes of the archive that the witness beside it has seen; forged ones are left out."""
+    found = {}
+    for path in sorted(folder.glob("*.head")):
+        school_id = parse_hex8(path.stem)
+        seen = witness.unseal(vault, school_id, path.read_bytes())
+        if seen is not None:
+            found[school_id] = seen.archive_length
+    return found
 
 
 class Ingest:
@@ -97,19 +109,26 @@ class Ingest:
         for school in schools:
             verdict = self._judge(school, retained)
             if verdict.reason:
-                self.recover(school.school_id, verdict.reason, verdict.above)
+                self.recover(
+                    school.school_id, verdict.reason, verdict.above, is_archive_whole=verdict.is_archive_whole
+                )
             elif school.mode == "recovery":
                 self._read_archive(school.school_id)
             self._tell_head(school.school_id)
 
-    def recover(self, school_id: int, reason: str, above: int = 0) -> None:
-        """Begin a new incarnation of a school and read its archive again; `above`: a number that was seen."""
+    def recover(self, school_id: int, reason: str, above: int = 0, *, is_archive_whole: bool = False) -> None:
+        """Begin a new incarnation of a school and read its archive again; `above`: a number that was seen.
+
+        Unless the archive is known to be whole, payouts are held until a person has looked.
+        """
         payload = witness.read(self._archive.folder, school_id)
         seen = witness.unseal(self._vault, school_id, payload) if payload else None
         above = max(above, seen.incarnation if seen else 0)
         now, number = int(self._clock()), secrets.randbelow((1 << 32) - 1) + 1
         with begin(self._engine) as conn:
             counter = recovery.begin(conn, self._vault, self._archive, school_id, reason, above, number, now)
+            if not is_archive_whole:
+                payouts.hold(conn, school_id, reason, now)
         log.warning("recovery begins", school=hex8(school_id), incarnation=counter, reason=reason)
         self._forget()
         self._read_archive(school_id)

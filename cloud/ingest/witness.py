@@ -44,11 +44,15 @@ class Witness(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A `reason` for recovery or "", the highest incarnation seen, alarms (kind, detail)."""
+    """A `reason` for recovery or "", the highest incarnation seen, alarms (kind, detail).
+
+    `is_archive_whole`: every witness stands there, and none of them has seen a longer archive.
+    """
 
     reason: str
     above: int
     alarms: list[tuple[str, str]]
+    is_archive_whole: bool
 
 
 def seal(vault: Vault, school_id: int, witness: Witness) -> bytes:
@@ -93,14 +97,15 @@ def judge(
     conn: Connection, vault: Vault, school_id: int, own: Witness, found: Sequence[tuple[str, bytes | None]]
 ) -> Verdict:
     """Compare the database with what stands outside it: (where, payload or None) of each witness."""
-    reasons, above, alarms = [], 0, []
+    reasons, above, alarms, is_whole = [], 0, [], True
     is_new = not store.has_records(conn, school_id)
     for where, payload in found:
+        witness = unseal(vault, school_id, payload) if payload is not None else None
+        is_whole = is_whole and witness is not None and witness.archive_length <= own.archive_length
         if payload is None:
             if not is_new:
                 reasons.append(f"{where} is missing")
             continue
-        witness = unseal(vault, school_id, payload)
         if witness is None:
             alarms.append(("witness_forged", where))
             continue
@@ -110,7 +115,7 @@ def judge(
             reasons.append(f"{where}: {reason}")
         if witness.archive_length > own.archive_length:
             alarms.append(("archive_short", f"{where}: {witness.archive_length - own.archive_length} B"))
-    return Verdict("; ".join(reasons), above, alarms)
+    return Verdict("; ".join(reasons), above, alarms, is_whole)
 
 
 def _later(conn: Connection, school_id: int, own: Witness, witness: Witness) -> str:

@@ -173,6 +173,7 @@ def open_payouts(conn: Connection, school_id: int) -> dict[str, Any]:
     return {
         "payouts": payouts.payouts(conn, school_id, only_open=True),
         "in_recovery": devices.in_recovery(conn, school_id),
+        "hold": payouts.held(conn, school_id),
     }
 
 

@@ -1,4 +1,4 @@
-"""`klasskart cloud payout`, `payouts`, `payout-cancel`: money back to parents, by hand.
+"""`klasskart cloud payout`, `payouts`, `payout-cancel`, `payouts-release`: money back to parents, by hand.
 
 Promises: each is one transaction over cloud.payouts.service; what cannot be is
 one line and exit code 2.  The worker pays.
@@ -60,6 +60,23 @@ def payout_cancel(config: Config, school: int, key: str) -> None:
     )
 
 
+@cloud.command("payouts-release")
+@click.option("--reason", required=True, help="What was compared with the bank, and what it came to.")
+@with_config
+@with_school
+def payouts_release(config: Config, school: int, reason: str) -> None:
+    """Let payouts go on that are held since a restore.
+
+    Compare those that are open with the bank's account first, and end with payout-cancel what the bank has
+    paid already.
+    """
+    who = getpass.getuser()
+    hold = _change(
+        config, lambda conn, _archive, now: service.release(conn, school, who=who, reason=reason, now=now)
+    )
+    click.echo(f"held since {_time(hold.held_at)} ({hold.why}), released by {who}")
+
+
 @cloud.command()
 @click.option("--open", "only_open", is_flag=True, help="Only those that are not at their end.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
@@ -70,11 +87,16 @@ def payouts(config: Config, school: int, only_open: bool, as_json: bool) -> None
     store = engine(config.database_url)
     with reading(store) as conn:
         found = service.payouts(conn, school, only_open=only_open)
+        hold = service.held(conn, school)
     store.dispose()
     if as_json:
         plain = [{**one._asdict(), "awaited": [each._asdict() for each in one.awaited]} for one in found]
         click.echo(json.dumps(plain, ensure_ascii=False))
         return
+    if hold is not None:
+        click.echo(
+            f"held since {_time(hold.held_at)}: {hold.why}; compare with the bank, then payouts-release"
+        )
     for one in found:
         click.echo(_line(one))
         for each in one.awaited:

@@ -6,8 +6,9 @@ records of its return are in.  What an open request still wants is granted to
 nobody (`reserved`).  The same key is the same request; each step is one
 transaction that may be repeated or cut off anywhere.  Every change is in the raw
 archive before the database has it, so that a restore forgets no payout
-(`read_again`).  In recovery nothing is paid.  Leaves to ingest to call rights
-back, and to a later step between `request` and `step` that a second person
+(`read_again`).  In recovery nothing is paid, and behind a restore that may have
+lost the archive nothing until a person has looked (`hold`, `release`).  Leaves to
+ingest to call rights back, and to a later step between `request` and `step` that a second person
 releases what was asked.
 """
 
@@ -24,17 +25,31 @@ from cloud.archive import Archive
 from cloud.db import begin, lock_school, reading
 from cloud.payouts import store
 from cloud.people import service as people
+from protocols.errors import PAYOUTS_HELD
 from protocols.ledger import parent
 from protocols.money import MAX_MINOR, text_from_minor
 
 STATES = OPEN, PAID, PARTLY, CANCELLED, REFUSED = "open", "paid", "partly", "cancelled", "refused"
+HELD = "held"
+"""An open request of a school whose payouts are held."""
 RECALL_AGAIN_S = 15
 """A RECALL that got lost is sent again after so long: it carries a total, so twice is once."""
 KEY_LENGTH_MAX = 100
 
 
 class PayoutRefused(ValueError):
-    """A request cannot be taken or cancelled; carries the reason."""
+    """A request cannot be taken, cancelled or released; carries the reason, and in `code` its number or 0."""
+
+    def __init__(self, reason: str, code: int = 0) -> None:
+        super().__init__(f"{reason} (refusal {code})" if code else reason)
+        self.code = code
+
+
+class Hold(NamedTuple):
+    """Since when a school's payouts are held, UTC seconds, and why."""
+
+    held_at: int
+    why: str
 
 
 class Awaited(NamedTuple):
@@ -54,9 +69,9 @@ class Awaited(NamedTuple):
 class Payout(NamedTuple):
     """One request; amounts in minor units, times in UTC seconds.
 
-    `state`: OPEN, PAID, PARTLY (the purse held no more), CANCELLED, REFUSED (by the
-    books: a person must look, nothing is tried any more); `awaited`: of an open
-    one, the devices that it waits for.
+    `state`: OPEN, HELD (until a person has looked), PAID, PARTLY (the purse held no
+    more), CANCELLED, REFUSED (by the books: a person must look, nothing is tried
+    any more); `awaited`: of an open or held one, the devices that it waits for.
     """
 
     number: int
@@ -93,7 +108,7 @@ def request(
 
     PayoutRefused: an amount that is none or more than the purse holds beside
     other open requests, a key used for another purse or amount, no such purse,
-    no reason, a school in recovery.
+    no reason, a school in recovery or, with its number, one whose payouts are held.
     """
     lock_school(conn, school_id)
     earlier = store.by_key(conn, school_id, key)
@@ -109,10 +124,12 @@ def request(
         raise PayoutRefused("no such purse in this school")
     if _devices().in_recovery(conn, school_id):
         raise PayoutRefused("the school is in recovery: nothing is paid out before it has ended")
+    if held(conn, school_id) is not None:
+        raise PayoutRefused("payouts are held: a restore may have forgotten some", PAYOUTS_HELD)
     balance = accounting.balances(conn, school_id, [accounting.purse(account_id)])
-    held = sum(balance.values()) - sum(reserved(conn, school_id, [account_id]).values())
-    if amount_minor > held:
-        raise PayoutRefused(f"the purse holds {text_from_minor(max(0, held))} that nobody has asked for")
+    unasked = sum(balance.values()) - sum(reserved(conn, school_id, [account_id]).values())
+    if amount_minor > unasked:
+        raise PayoutRefused(f"the purse holds {text_from_minor(max(0, unasked))} that nobody has asked for")
     number = store.next_number(conn, school_id)
     store.add(conn, (school_id, number, key, account_id, amount_minor, reason, asked_by, now, now))
     row = store.by_key(conn, school_id, key)
@@ -142,10 +159,39 @@ def payouts(conn: Connection, school_id: int, *, only_open: bool = False) -> lis
 
     `only_open`: those that somebody must still do something for, refused ones too.
     """
+    state = OPEN if held(conn, school_id) is None else HELD
     return [
-        _payout(row, _awaited(conn, school_id, row.account_id) if row.state == OPEN else ())
+        _payout(row, _awaited(conn, school_id, row.account_id), state) if row.state == OPEN else _payout(row)
         for row in store.rows(conn, school_id, only_open=only_open)
     ]
+
+
+def hold(conn: Connection, school_id: int, why: str, now: int) -> None:
+    """A restore may have forgotten payouts: nothing is paid, called back or asked for until `release`."""
+    store.add_hold(conn, school_id, now, why)
+    alarms.raise_alarm(conn, school_id, "payouts_held", why, now)
+
+
+def held(conn: Connection, school_id: int) -> Hold | None:
+    """The hold on a school's payouts, None when there is none."""
+    row = store.hold(conn, school_id)
+    return Hold(*row) if row is not None else None
+
+
+def release(conn: Connection, school_id: int, *, who: str, reason: str, now: int) -> Hold:
+    """A person has compared what is open with the bank and cancelled what the bank has paid: it goes on.
+
+    PayoutRefused when nothing is held, or without a reason.
+    """
+    lock_school(conn, school_id)
+    found = held(conn, school_id)
+    if found is None:
+        raise PayoutRefused("no payouts are held")
+    if not reason.strip():
+        raise PayoutRefused("a release needs a reason")
+    store.release(conn, school_id, who, reason, now)
+    alarms.raise_alarm(conn, school_id, "payouts_released", f"{who}: {reason}", now)
+    return found
 
 
 def drive(engine: Engine, archive: Archive, now: int) -> int:
@@ -162,7 +208,7 @@ def drive(engine: Engine, archive: Archive, now: int) -> int:
 def step(conn: Connection, archive: Archive, school_id: int, now: int) -> int:
     """Pay what can be paid of a school's open requests, call back the rest; returns the minor units paid."""
     lock_school(conn, school_id)
-    if _devices().in_recovery(conn, school_id):
+    if _devices().in_recovery(conn, school_id) or held(conn, school_id) is not None:
         return 0
     rows = [row for row in store.rows(conn, school_id, only_open=True) if row.state == OPEN]
     return sum(_step(conn, archive, school_id, row, now) for row in rows)
@@ -261,10 +307,10 @@ def _awaited(conn: Connection, school_id: int, account_id: int) -> tuple[Awaited
     )
 
 
-def _payout(row: Any, awaited: tuple[Awaited, ...] = ()) -> Payout:
+def _payout(row: Any, awaited: tuple[Awaited, ...] = (), state: str = "") -> Payout:
     return Payout(
         row.number, row.external_key, row.account_id, row.wanted_minor, row.paid_minor, row.reason,
-        row.asked_by, row.state, row.asked_at, row.changed_at, awaited,
+        row.asked_by, state or row.state, row.asked_at, row.changed_at, awaited,
     )  # fmt: skip
 
 

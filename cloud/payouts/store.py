@@ -88,6 +88,29 @@ def set_state(conn: Connection, school_id: int, number: int, state: str, now: in
     bulk.run(conn, statement, (state, now, school_id, number))
 
 
+def add_hold(conn: Connection, school_id: int, now: int, why: str) -> None:
+    """Hold a school's payouts."""
+    bulk.insert_rows(conn, db.payout_hold, [(school_id, now, why)], ("school_id", "held_at", "why"))
+
+
+def hold(conn: Connection, school_id: int) -> Any:
+    """The hold that nobody has released, the earliest of several, or None."""
+    statement = (
+        "SELECT held_at, why FROM payout_hold WHERE school_id = ? AND released_at IS NULL ORDER BY id LIMIT 1"
+    )
+    rows = bulk.select(conn, statement, (school_id,))
+    return rows[0] if rows else None
+
+
+def release(conn: Connection, school_id: int, who: str, reason: str, now: int) -> None:
+    """End every hold of a school."""
+    statement = (
+        "UPDATE payout_hold SET released_at = ?, released_by = ?, release_reason = ?"
+        " WHERE school_id = ? AND released_at IS NULL"
+    )
+    bulk.run(conn, statement, (now, who, reason, school_id))
+
+
 def set_recalled(conn: Connection, school_id: int, number: int, now: int) -> None:
     """Rights were called back for it."""
     statement = "UPDATE payout SET recalled_at = ? WHERE school_id = ? AND number = ?"

@@ -4,7 +4,8 @@ Promises: the database is copied before the archive, so that the archive has
 everything the copy knows; every file stands in the manifest with its hash, and
 nothing is put back before all of them are right; a restore never takes bytes
 away from the archive or a key, and ends in recovery mode under an incarnation
-above every number seen, with the archive read again.
+above every number seen, with the archive read again.  Where no witness of before
+says that the archive is whole, payouts are held.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from cloud import migrations
 from cloud.config import Config, write_private
 from cloud.db import engine, reading
 from cloud.devices import service as devices
-from cloud.ingest.service import Archive, Ingest, Standing, standings
+from cloud.ingest.service import Archive, Ingest, Standing, archive_lengths, standings
 from cloud.keys import Vault
 from cloud.restore import store
 from protocols.ids import hex8, parse_hex8
@@ -83,25 +84,34 @@ def restore(config: Config, folder: Path, keys_folder: Path, *, force: bool, now
     if newer and not force:
         raise RestoreRefused(f"the present database is newer for {', '.join(map(hex8, newer))}: --force")
     _put_keys(keys_folder, config.keys_dir)
+    seen = archive_lengths(Vault(config.keys_dir), config.archive_dir)
     _put_archive(folder / "archive", config.archive_dir)
     store.copy_in(config.database_url, folder / manifest["database"])
     made = engine(config.database_url)
     try:
         migrations.upgrade(made)
-        return _recover(config, made, present, manifest["made_at"], now)
+        return _recover(config, made, present, manifest["made_at"], seen, now)
     finally:
         made.dispose()
 
 
 def _recover(
-    config: Config, made: Engine, present: dict[int, Standing], made_at: int, now: int
+    config: Config,
+    made: Engine,
+    present: dict[int, Standing],
+    made_at: int,
+    seen: dict[int, int],
+    now: int,
 ) -> dict[str, int]:
+    """`seen`: how long the archive was by the witnesses that stood here before: none on a new machine."""
     vault, archive = Vault(config.keys_dir), Archive(config.archive_dir)
     ingest = Ingest(made, vault, archive, clock=lambda: now)
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(made_at))
     for school_id in sorted(standings(made)):
         above = present[school_id].incarnation if school_id in present else 0
-        ingest.recover(school_id, f"restored from the backup of {when}", above)
+        is_whole = school_id in seen and archive.length() >= seen[school_id]
+        reason = f"restored from the backup of {when}"
+        ingest.recover(school_id, reason, above, is_archive_whole=is_whole)
     archive.close()
     return {hex8(school_id): value.incarnation for school_id, value in standings(made).items()}
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from scripts.sim.simulation import Simulation
 
 _KEPT = 4
+# A clerk compares the payouts with the bank when there is time.
+_CLERK_MS = 20_000
 
 
 class Backup(NamedTuple):
@@ -86,6 +88,7 @@ class Backups:
                 self._sim.town.exposure[account] += minor
         cloud.start(announced=announced)
         self._sim.heap.after(4_000, self.office_again)
+        self._sim.heap.after(_CLERK_MS, self.compare_payouts)
         return True
 
     def _forget_payouts(self) -> None:
@@ -117,8 +120,13 @@ class Backups:
     def office_again(self) -> None:
         """What people did after the backup is done again."""
         cloud = self._sim.cloud
-        if cloud.down or not cloud.end_forgotten_payouts():
+        if cloud.down:
             self._sim.heap.after(3_000, self.office_again)
             return
         cloud.publish_old_prices()
         cloud.import_bank()
+
+    def compare_payouts(self) -> None:
+        """A clerk looks at the payouts that are held, and lets them go on."""
+        if not self._sim.cloud.end_forgotten_payouts():
+            self._sim.heap.after(3_000, self.compare_payouts)

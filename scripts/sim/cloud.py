@@ -263,6 +263,7 @@ class Cloud(Office):
         self.start()
         if self.bank_is_late:
             self.import_bank()
+        self.end_forgotten_payouts()
         late, self.late_lines = self.late_lines, []
         if late:
             self.top_up_file(late)

@@ -21,6 +21,7 @@ from cloud.meals import service as meals
 from cloud.payouts import service as payouts
 from firmware.hal.board import Provision
 from protocols.card import credential
+from protocols.errors import PAYOUTS_HELD
 from protocols.money import text_from_minor
 from scripts.sim.heap import Heap
 from scripts.sim.town import Deposit, Town
@@ -66,6 +67,11 @@ class Office:
     def work_soon(self) -> None:
         """Ingest looks for work that was left for it."""
         raise NotImplementedError
+
+    @property
+    def payouts_held(self) -> bool:
+        """Whether the cloud pays nothing back until a person has looked."""
+        return bool(self.select("SELECT count(*) FROM payout_hold WHERE released_at IS NULL")[0][0])
 
     @property
     def in_recovery(self) -> bool:
@@ -295,8 +301,8 @@ class Office:
                     conn, self.archive, self.school, account, amount_minor,
                     key=key, reason="leaves", asked_by="office", now=self.heap.wall_s,
                 )  # fmt: skip
-        except payouts.PayoutRefused:
-            return True
+        except payouts.PayoutRefused as refused:
+            return refused.code != PAYOUTS_HELD
         except OSError:
             return False
         self.pay_back()
@@ -304,7 +310,7 @@ class Office:
 
     def pay_back(self) -> None:
         """One step of the worker; what it ordered of the bank is done."""
-        if self.down or self.payouts_wait:
+        if self.down:
             return
         with suppress(OSError), db.begin(self.engine) as conn:
             payouts.step(conn, self.archive, self.school, self.heap.wall_s)
@@ -323,16 +329,18 @@ class Office:
         self.work_soon()
 
     def end_forgotten_payouts(self) -> bool:
-        """The archive was lost, and parts of what is open may be forgotten: a person ends it, and compares.
+        """Payouts are held: a person compares them with the bank, and lets them go on.
 
-        False when it has to be tried again.
+        Where the archive was lost, parts of what is open may be forgotten: all of it is ended.  False when it
+        has to be tried again.
         """
-        if not self.payouts_wait:
-            return True
+        if self.down or not self.payouts_held:
+            return not self.down
         try:
             with db.begin(self.engine) as conn:
-                for one in payouts.payouts(conn, self.school, only_open=True):
+                for one in payouts.payouts(conn, self.school, only_open=True) if self.payouts_wait else ():
                     payouts.cancel(conn, self.archive, self.school, one.external_key, self.heap.wall_s)
+                payouts.release(conn, self.school, who="office", reason="compared", now=self.heap.wall_s)
         except OSError:
             return False
         self.payouts_wait = False

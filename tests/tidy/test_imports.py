@@ -51,7 +51,7 @@ FLASK = (
 )
 FLASK_FILES = ("routes.py", "app.py", "cli.py")
 SQL = ("sqlalchemy", "alembic", "sqlite3", "psycopg", "sqlite_utils")
-SQL_FILES = ("store.py", "db.py", "columns.py", "bulk.py")
+SQL_FILES = ("store.py", "db.py", "columns.py", "triggers.py", "bulk.py")
 # A service names the types that it is handed; a boundary may catch what a broken store raises.
 SQL_HANDED_THROUGH = (
     "sqlalchemy.Connection",

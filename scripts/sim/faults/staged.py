@@ -22,6 +22,7 @@ _MEAL_MS = 3_500
 _ROUNDS = 12
 _BACKLOG_MS = 4_000
 _LOOK_BACK = 12
+_TRY_MS, _TRIES = 300, 100
 # More than a board writes by itself when it starts: the parent knows of later ones then.
 _BLANKED = 4
 _OF_MONEY = (record.GRANT, record.RETURN, record.ITEM, record.SALE, record.VOID)
@@ -110,4 +111,46 @@ def _take_back_all(sim: Simulation, till: Terminal) -> None:
 
 def _join(sim: Simulation, till: Terminal) -> None:
     sim.network.join({till.device})
+    sim.scenes -= 1
+
+
+@fault("a payout goes out in two parts, the machine forgets it, and a clerk asks for it again", staged=True)
+def payout_forgotten(sim: Simulation, chance: Random) -> bool:
+    """The archive is lost too: only the bank knows, and nobody has compared anything yet."""
+    tills = [till for till in _working(sim) if _guests(sim, till)]
+    if not tills or sim.cloud.down or sim.cloud.in_recovery:
+        return False
+    till = chance.choice(tills)
+    pupil = chance.choice(_guests(sim, till))
+    sim.cloud.top_up(sim.town.deposit(pupil.account, 2 * sim.town.cap))
+    sim.scenes += 1
+    sim.heap.after(_BACKLOG_MS, _ask_for_all, sim, till, pupil)
+    return True
+
+
+def _ask_for_all(sim: Simulation, till: Terminal, pupil: Pupil) -> None:
+    sim.backups.take()
+    sim.network.part({till.device})
+    sim.people.take_back(pupil, 1, 1)
+    key = list(sim.town.asked_back)[-1]
+    sim.heap.after(_BACKLOG_MS, sim.network.join, {till.device})
+    sim.heap.after(_BACKLOG_MS, _forget_payout, sim, key, _TRIES)
+
+
+def _forget_payout(sim: Simulation, key: str, tries: int) -> None:
+    parts = [order for order in sim.town.transfers() if order.split(":")[1] == key]
+    if len(parts) < 2 and tries:
+        sim.heap.after(_TRY_MS, _forget_payout, sim, key, tries - 1)
+        return
+    sim.backups.restore(-1, announced=True, head_lost=False, whole_machine=True)
+    _ask_again(sim, key, _TRIES)
+
+
+def _ask_again(sim: Simulation, key: str, tries: int) -> None:
+    cloud = sim.cloud
+    if tries and (cloud.down or cloud.in_recovery or cloud.bank_is_late):
+        sim.heap.after(_TRY_MS, _ask_again, sim, key, tries - 1)
+        return
+    if cloud.payouts_wait:
+        cloud.ask_back(key)
     sim.scenes -= 1

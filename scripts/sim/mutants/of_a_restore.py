@@ -9,6 +9,7 @@ from cloud.devices import epochs, registry
 from cloud.devices import service as devices
 from cloud.ingest import inbox, recovery
 from cloud.ingest.fleet import Device
+from cloud.payouts import service as payouts
 from firmware.app.sync import Sync
 from scripts.sim import office
 from scripts.sim.mutants import Patches, mutant
@@ -22,6 +23,12 @@ def bank_files_not_imported_again(patches: Patches) -> None:
         self.bank_is_late = False
 
     patches.replace(office.Office, "import_bank", nothing)
+
+
+@mutant("payouts go on by themselves though the archive was lost", "payout_forgotten")
+def payouts_go_on_without_archive(patches: Patches) -> None:
+    """Nothing holds them until a person has compared them with the bank."""
+    patches.replace(payouts, "hold", lambda conn, school_id, why, now: None)
 
 
 @mutant("a restore opens what was closed after the backup", "key_rotated", "restore_announced")

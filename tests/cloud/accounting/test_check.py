@@ -118,6 +118,46 @@ def test_an_edited_row_is_found(world: World, statement: str) -> None:
         assert first.entry_id > 0
 
 
+_REPLACED = (
+    (
+        "INSERT OR REPLACE INTO posting SELECT school_id, entry_id, line, ledger_account_id, amount_minor * 2"
+        " FROM posting WHERE entry_id = 2"
+    ),
+    (
+        "INSERT OR REPLACE INTO posting (rowid, school_id, entry_id, line, ledger_account_id, amount_minor)"
+        " SELECT rowid, school_id, entry_id, 9, ledger_account_id, amount_minor * 2 FROM posting"
+    ),
+    (
+        "INSERT OR REPLACE INTO entry SELECT school_id, entry_id, external_key, kind, happened_at + 1,"
+        " posted_at, device_id, epoch, seq, reason, corrects, hash FROM entry WHERE entry_id = 2"
+    ),
+    (
+        "INSERT OR REPLACE INTO entry SELECT school_id, entry_id + 900, external_key, kind, happened_at,"
+        " posted_at, device_id, epoch, seq, reason, corrects, hash FROM entry WHERE entry_id = 2"
+    ),
+    "REPLACE INTO ledger_account SELECT school_id, ledger_account_id + 900, code FROM ledger_account",
+)
+
+
+@pytest.mark.parametrize("statement", _REPLACED)
+def test_plain_connection_replaces_no_row_of_the_books(
+    store_sqlite: Engine, tmp_path, statement: str
+) -> None:
+    """Another program's connection to the SQLite file, which knows nothing of recursive_triggers."""
+    world = World(store_sqlite, tmp_path)
+    other = sqlite3.connect(str(store_sqlite.url.database))
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        other.execute(statement)
+    other.rollback()
+    # The trigger is what refuses it.
+    table = statement.split("INTO ")[1].split()[0]
+    other.execute(f"DROP TRIGGER {table}_no_replace")
+    assert other.execute(statement).rowcount > 0
+    other.rollback()
+    other.close()
+    assert list(found(world.engine, world.school)) == []
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -131,10 +171,12 @@ def test_an_edited_row_is_found(world: World, statement: str) -> None:
         ),
     ],
 )
-def test_row_replaced_past_the_triggers_is_found(store_sqlite: Engine, tmp_path, statement: str) -> None:
+def test_row_replaced_without_the_trigger_is_found(store_sqlite: Engine, tmp_path, statement: str) -> None:
     """Another program's connection to the SQLite file deletes a row that it replaces without a trigger."""
     world = World(store_sqlite, tmp_path)
     other = sqlite3.connect(str(store_sqlite.url.database))
+    for table in ("entry", "posting"):
+        other.execute(f"DROP TRIGGER {table}_no_replace")
     other.execute(statement)
     other.commit()
     other.close()

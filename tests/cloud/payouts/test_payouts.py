@@ -151,7 +151,7 @@ def test_two_requests_cannot_want_the_same_money(world) -> None:
 def test_nothing_is_paid_in_recovery(world) -> None:
     account = pupil_of(world)
     ask(world, account, 5_000)
-    world.ingest.recover(world.school, "a drill")
+    world.ingest.recover(world.school, "a drill", is_archive_whole=True)
     assert drive(world) == 0
     with pytest.raises(payouts.PayoutRefused, match="recovery"):
         ask(world, account, 5_000, "R2")

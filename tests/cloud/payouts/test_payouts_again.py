@@ -39,7 +39,7 @@ def either(store: Engine, tmp_path):
 def restored(world: World, kept) -> None:
     """The database is the backup's, and every till was read again."""
     set_back(world, kept)
-    world.ingest.recover(world.school, "a drill")
+    world.ingest.recover(world.school, "a drill", is_archive_whole=True)
     meet(world, world.line, world.other)
     assert school(world)[2] == "normal"
 
@@ -112,7 +112,7 @@ def test_reading_the_archive_twice_changes_nothing(world) -> None:
     drive(world)
     before = seen(world), world.balance(account)
     for _ in range(2):
-        world.ingest.recover(world.school, "a drill")
+        world.ingest.recover(world.school, "a drill", is_archive_whole=True)
     assert (seen(world), world.balance(account)) == before
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +12,7 @@ from cloud import db
 from cloud.accounting import service as accounting
 from cloud.accounting.service import CATERER
 from cloud.config import Config
+from cloud.payouts import service as payouts
 from cloud.restore import service
 from cloud.restore.command import backup, restore
 from protocols.ids import hex8
@@ -73,6 +75,22 @@ def test_restore_brings_everything_back(world: Cloud, tmp_path) -> None:
     meet(world, world.line, world.other)
     assert school(world)[2] == "normal"
     assert world.balance(account) == 107_000 - 2 * PRICE
+
+
+@pytest.mark.parametrize("archive_lost", [False, True])
+def test_payouts_are_held_where_the_archive_may_be_short(world: Cloud, tmp_path, archive_lost: bool) -> None:
+    world.handle(world.line.hello(1))
+    run(world, backup, tmp_path / "kept")
+    world.line.sell(world.of_line(world.line)[0])
+    world.handle(*world.line.all_recs(2))
+    world.engine.dispose()
+    if archive_lost:
+        # A new machine: what stands there comes from the backup.
+        shutil.rmtree(world.config.archive_dir)
+    assert run(world, restore, tmp_path / "kept", "--force")[0] == 0
+    again(world)
+    with db.reading(world.engine) as conn:
+        assert (payouts.held(conn, world.school) is not None) is archive_lost
 
 
 def test_changed_backup_is_refused(world: Cloud, tmp_path) -> None:
