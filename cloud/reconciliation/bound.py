@@ -75,22 +75,23 @@ def bound(conn: Connection, school_id: int) -> Bound:
     worth = devices.benefit_minor(conn, school_id)
     first = benefit_bucket(store.last_day(conn, school_id), 0)
     found_rows = store.exposures(conn, school_id, rules.cap_minor, worth, first)
+    # What a restored database may have forgotten: any pupil's purse and meal credit, on any till.
+    forgotten = store.pupils(conn, school_id) * (rules.cap_minor + rules.credit_highest_minor)
     rows = {(row.device_id, row.epoch): row for row in found_rows}
     found = [
-        _exposure(holder, rows.get((holder.device_id, holder.epoch)), rules, recovering)
+        _exposure(holder, rows.get((holder.device_id, holder.epoch)), rules, forgotten if recovering else 0)
         for holder in store.holders(conn, school_id)
         if holder.status != "closed" and holder.kind == "canteen"
     ]
     return Bound(rules, store.purses(conn, school_id), recovering, found)
 
 
-def _exposure(holder: Any, row: Any, rules: devices.MoneyRules, recovering: bool) -> Exposure:
-    keys, purses, out, capped, ever = (0, 0, 0, 0, 0)
+def _exposure(holder: Any, row: Any, rules: devices.MoneyRules, forgotten: int) -> Exposure:
+    purses, out, capped, ever = (0, 0, 0, 0)
     if row is not None:
-        keys, purses, out, capped, ever = row.keys, row.purses, row.out, row.out_capped, row.ever_capped
-    if recovering:
-        # It may have been given more than a restored database knows.
-        capped = ever = max(ever, keys * rules.cap_minor)
+        purses, out, capped, ever = row.purses, row.out, row.out_capped, row.ever_capped
+    if forgotten:
+        capped = ever = max(ever, forgotten)
     most = rules.cap_device_minor
     return Exposure(
         holder.device_id, holder.label, holder.kind, holder.epoch, holder.status, holder.last_seen_at,

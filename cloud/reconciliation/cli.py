@@ -197,7 +197,7 @@ def bound_lines(bound: service.Bound) -> Iterator[str]:
         f" CAP_DEVICE {money(rules.cap_device_minor)} on a device in all"
     )
     if bound.recovering:
-        yield "  recovery: journals are still awaited, so each purse with any row counts with CAP"
+        yield "  recovery: journals are still awaited, so each purse counts with CAP and L of credit"
 
 
 def day_json(found: service.Reconciled) -> dict[str, Any]:

@@ -111,10 +111,10 @@ def exposures(conn: Connection, school_id: int, cap: int, benefit: int, first_bu
     """Holders that are not closed: what each could still spend, and how much an older image of it could.
 
     `benefit`: what one benefit is worth; those below `first_bucket` are of days that are over.  Columns:
-    device_id, epoch, keys (of money and credit with any row), purses, out, out_capped, ever_capped.
+    device_id, epoch, purses, out, out_capped, ever_capped.
     """
     statement = (
-        "SELECT device_id, epoch, sum(CASE WHEN bucket < 8 THEN 1 ELSE 0 END) AS keys,"  # noqa: S608
+        "SELECT device_id, epoch,"  # noqa: S608 our own
         " count(DISTINCT CASE WHEN bucket = 0 THEN account_id END) AS purses,"
         " CAST(coalesce(sum(out), 0) AS BIGINT) AS out,"
         " CAST(sum(CASE WHEN out > ? THEN ? ELSE out END) AS BIGINT) AS out_capped,"
@@ -134,6 +134,12 @@ def exposures(conn: Connection, school_id: int, cap: int, benefit: int, first_bu
 def purses(conn: Connection, school_id: int) -> int:
     """How many pupils may buy."""
     statement = "SELECT count(*) FROM pupil WHERE school_id = ? AND status = 'active'"
+    return int(bulk.select(conn, statement, (school_id,))[0][0])
+
+
+def pupils(conn: Connection, school_id: int) -> int:
+    """How many pupils have or had a purse, those who left among them."""
+    statement = "SELECT count(*) FROM pupil WHERE school_id = ?"
     return int(bulk.select(conn, statement, (school_id,))[0][0])
 
 
