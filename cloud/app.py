@@ -27,6 +27,7 @@ from cloud.api import routes as api
 from cloud.config import Config, ConfigError
 from cloud.db import begin, engine, reading
 from cloud.keys import Vault
+from cloud.losses import routes as losses
 from cloud.office import routes as office
 from cloud.parents import routes as parents
 from cloud.people import service as people
@@ -42,6 +43,11 @@ ADDRESS_LIMITS = {
     "door.try_code": "30 per minute; 120 per hour",
     "office_door.enter": "10 per minute; 60 per hour",
 }
+KINDS = {
+    "parents": "parent", "door": "parent", "family_cards": "parent",
+    "office": "staff", "office_door": "staff", "lost_cards": "staff",
+}  # fmt: skip
+"""Whose session the pages of a blueprint belong to."""
 
 
 def create_app(
@@ -134,9 +140,7 @@ def _prepare() -> None:
     g.language = wanted if wanted in formats.LANGUAGES else formats.DEFAULT_LANGUAGE
     g.session = g.school = None
     g.times = formats.SchoolTime("UTC", g.language)
-    kind = {"parents": "parent", "door": "parent", "office": "staff", "office_door": "staff"}.get(
-        request.blueprint or ""
-    )
+    kind = KINDS.get(request.blueprint or "")
     token = request.cookies.get(site.cookie(f"kk_{kind}"), "")
     if kind is None or not token:
         return
@@ -181,7 +185,7 @@ def _add_language(app: Flask) -> None:
 
 
 def _add_blueprints(app: Flask) -> None:
-    for blueprint in (parents.door, parents.pages, office.door, office.pages):
+    for blueprint in (parents.door, parents.pages, office.door, office.pages, losses.parents, losses.office):
         app.register_blueprint(blueprint)
     if _site_of(app).config.demo:
         app.register_blueprint(api.demo)

@@ -149,15 +149,16 @@ def worker(config: Config) -> None:
 
 
 @cloud.command("office-link")
+@click.option("--who", default="office", show_default=True, help="Whom it is for: stands at what they do.")
 @with_config
 @with_school
-def office_link(config: Config, school: int) -> None:
-    """Print a link that opens the office once, within ten minutes."""
+def office_link(config: Config, school: int, who: str) -> None:
+    """Print a link that opens the office once, within ten minutes, for one person."""
     from cloud.codes import service as codes
 
     store = engine(config.database_url)
     with begin(store) as conn:
-        token = codes.new_link(conn, Vault(config.keys_dir), school, int(time.time()))
+        token = codes.new_link(conn, Vault(config.keys_dir), school, int(time.time()), who)
     store.dispose()
     address = config.web_url.rstrip("/") or f"http://{config.web_host}:{config.web_port}"
     click.echo(f"{address}/office/enter?link={token}")

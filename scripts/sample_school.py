@@ -37,6 +37,11 @@ def at(hour: int, minute: int, *, days: int = 0) -> int:
     return MORNING + days * 86_400 + hour * 3600 + minute * 60
 
 
+def card_ref(account_id: int) -> bytes:
+    """The reference of the card of one of these pupils."""
+    return account_id.to_bytes(4, "little") * 4
+
+
 class SampleSchool:
     """Fills a migrated store through an open connection; keeps each device's journal going."""
 
@@ -81,6 +86,10 @@ class SampleSchool:
         self.add(db.device_epoch, device_id=device_id, epoch=1, key_sealed=b"", head_mac=head)
         self._journals[device_id] = (chain, head, 1)
 
+    def journal_goes_on(self, device_id: int, head_mac: bytes, next_seq: int) -> None:
+        """Go on with a journal that stands in the store."""
+        self._journals[device_id] = (Hmac(DeviceKeys(_DEVICE_KEY).chain), head_mac, next_seq)
+
     def pupil(
         self, account_id: int, last_name: str, first_name: str, class_id: int, *, adults: tuple[int, ...]
     ) -> None:
@@ -93,6 +102,7 @@ class SampleSchool:
             external_id=f"S{account_id:08x}",
             class_id=class_id,
         )
+        self.add(db.card, card_ref=card_ref(account_id), account_id=account_id, issued_at=at(9, 0, days=-300))
         for adult_id in adults:
             self.add(db.guardian, account_id=account_id, adult_id=adult_id, relation="мать")
 
@@ -105,7 +115,8 @@ class SampleSchool:
     ) -> int:
         """A tap at a gate and what the rotor did; returns the number of the second record."""
         way = records.PASS_OUT if out else 0
-        opened = self.record(device_id, records.PASS, way | records.PASS_OPENED, when, account_id, aux=0x1234)
+        bits = records.tap_aux(card_ref(account_id))
+        opened = self.record(device_id, records.PASS, way | records.PASS_OPENED, when, account_id, aux=bits)
         stage = records.PASS_TURNED if turned else records.PASS_NOT_TURNED
         seq = self.record(device_id, records.PASS, way | stage, when, account_id, aux=opened)
         direction = "out" if out else "in"
@@ -122,10 +133,10 @@ class SampleSchool:
         self, device_id: int, account_id: int, when: int, good: int, amount_minor: int
     ) -> tuple[int, int]:
         """A sale at a line, on the books; returns (number of the record, entry_id)."""
-        aux = records.good_aux(good, b"\x5a\xa5")
+        aux = records.good_aux(good, card_ref(account_id))
         seq = self.record(device_id, records.SALE, records.SALE_SINGLE, when, account_id, amount_minor, aux)
         lines = [(accounting.purse(account_id), -amount_minor), (accounting.CATERER, amount_minor)]
-        entry = accounting.Entry(f"sale:{device_id:08x}:1:{seq}", "sale", when, lines, device_id, 1, seq)
+        entry = accounting.Entry(f"record:{device_id:08x}:1:{seq}", "sale", when, lines, device_id, 1, seq)
         result = accounting.post(self.conn, self.school_id, [entry], when + 2)[0]
         self._tell(notifications.PURCHASE, account_id, device_id, seq, when, ((good, 1),), amount_minor)
         return seq, result.entry_id

@@ -25,6 +25,8 @@ TRIES_MAX = 5
 CODES_A_DAY = 5
 WRONG_A_DAY = 10
 LINK_LIFE_S = 600
+WHO = "office"
+"""Whom a link is for that was made for nobody by name."""
 # The breaker: this many wrong codes in the window, and three wrong for each right one.
 BREAKER_WINDOW_S = 600
 BREAKER_WRONG = 60
@@ -109,8 +111,19 @@ def check(conn: Connection, vault: Vault, phone: str, browser: str, code: str, n
     return Tried(WRONG, TRIES_MAX - tries)
 
 
-def new_link(conn: Connection, vault: Vault, school_id: int, now: int) -> str:
-    """A token for the office's door: works once, for ten minutes, for one school."""
+@dataclass(frozen=True)
+class Link:
+    """What a one-time link opens: a school, for whom of its staff."""
+
+    school_id: int
+    who: str
+
+
+def new_link(conn: Connection, vault: Vault, school_id: int, now: int, who: str = WHO) -> str:
+    """A token for the office's door: works once, for ten minutes, for one school and one of its staff.
+
+    `who`: the name that stands at what they do; two people who must agree have links of their own.
+    """
     token = f"{hex8(school_id)}-{secrets.token_urlsafe(24)}"
     store.add(
         conn,
@@ -118,6 +131,7 @@ def new_link(conn: Connection, vault: Vault, school_id: int, now: int) -> str:
         code_mac=_mac(vault, "office link", token),
         browser_mac=b"",
         now=now,
+        who=who,
     )
     return token
 
@@ -127,12 +141,12 @@ def link_is_open(conn: Connection, vault: Vault, token: str, now: int) -> bool:
     return store.by_code(conn, _mac(vault, "office link", token), now - LINK_LIFE_S) is not None
 
 
-def use_link(conn: Connection, vault: Vault, token: str, now: int) -> int | None:
-    """The school a link opens, once; None when it is foreign, old or used."""
+def use_link(conn: Connection, vault: Vault, token: str, now: int) -> Link | None:
+    """What a link opens, once; None when it is foreign, old or used."""
     row = store.by_code(conn, _mac(vault, "office link", token), now - LINK_LIFE_S)
     if row is None or not store.use_once(conn, row.id, now):
         return None
-    return parse_hex8(token[:8])
+    return Link(parse_hex8(token[:8]), row.who)
 
 
 def _breaker_is_open(conn: Connection, now: int) -> bool:

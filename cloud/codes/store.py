@@ -5,10 +5,12 @@ from sqlalchemy import Connection, Row, and_, case, delete, func, insert, select
 from cloud.db import login_code as code
 
 
-def add(conn: Connection, *, phone_mac: bytes, code_mac: bytes, browser_mac: bytes, now: int) -> None:
+def add(
+    conn: Connection, *, phone_mac: bytes, code_mac: bytes, browser_mac: bytes, now: int, who: str = ""
+) -> None:
     conn.execute(
         insert(code).values(
-            phone_mac=phone_mac, code_mac=code_mac, browser_mac=browser_mac, created_at=now, tries=0
+            phone_mac=phone_mac, code_mac=code_mac, browser_mac=browser_mac, created_at=now, tries=0, who=who
         )
     )
 

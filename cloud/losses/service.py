@@ -23,6 +23,7 @@ from cloud.losses.takebacks import (
     Sale,
     Waiting,
     ask,
+    can_be_taken_back,
     decide,
     drive,
     sales_of,
@@ -32,6 +33,7 @@ from cloud.losses.takebacks import (
 from cloud.losses.uses import PURCHASE, REFUSED, Place, Use, uses
 from cloud.notifications import service as notifications
 from cloud.people import service as people
+from cloud.records import service as records
 from protocols.errors import CARD_BLOCKED
 from protocols.ledger.record import tap_aux
 
@@ -79,18 +81,38 @@ class Lost(NamedTuple):
         """Whether the card is still looked for."""
         return self.ended_at is None
 
+    @property
+    def undo_until(self) -> int:
+        """When a parent can no longer take it back."""
+        return self.reported_at + UNDO_S
+
     def may_undo(self, now: int) -> bool:
         """Whether a parent may take it back without the school."""
-        return self.is_open and self.reporter == PARENT and now - self.reported_at < UNDO_S
+        return self.is_open and self.reporter == PARENT and now < self.undo_until
 
 
 class Looked(NamedTuple):
-    """What the page shows: where the block holds, and what was done since the card was gone, oldest first."""
+    """What the page shows: where the block holds, and what was done since the card was gone, oldest first.
+
+    `labels`: device_id to label; `lines`: what each purchase was.
+    """
 
     lost: Lost
     force: Force
     before: list[Use]
     after: list[Use]
+    labels: dict[int, str]
+    lines: dict[Place, records.Lines]
+
+
+class CardLine(NamedTuple):
+    """A card of an account; `report`: the open report about it, or None."""
+
+    card_ref: bytes
+    kind: str
+    status: str
+    issued_at: int
+    report: Lost | None
 
 
 def report(
@@ -161,6 +183,24 @@ def latest(conn: Connection, school_id: int, limit: int = 50) -> list[Lost]:
     return _told(conn, school_id, store.latest(conn, school_id, limit))
 
 
+def cards_of(conn: Connection, school_id: int, account_ids: Sequence[int]) -> dict[int, list[CardLine]]:
+    """account_id to its cards, the oldest first."""
+    reports = {one.card_ref: one for one in of_accounts(conn, school_id, account_ids) if one.is_open}
+    return {
+        account_id: [
+            CardLine(card.card_ref, card.kind, card.status, card.issued_at, reports.get(card.card_ref))
+            for card in cards.of_account(conn, school_id, account_id)
+        ]
+        for account_id in account_ids
+    }
+
+
+def offered(conn: Connection, school_id: int, seen: Looked) -> list[Use]:
+    """Purchases after the report that nobody has decided about yet."""
+    known = sales_of(conn, school_id, seen.lost.number)
+    return [use for use in seen.after if can_be_taken_back(use, known.get(use.place))]
+
+
 def look(conn: Connection, school_id: int, one: Lost) -> Looked:
     """Where the block of a report holds by now, and what was done with the card."""
     times = SchoolTime(people.school(conn, school_id).time_zone, "ru")
@@ -175,14 +215,17 @@ def look(conn: Connection, school_id: int, one: Lost) -> Looked:
         if card.card_ref != one.card_ref
     ]
     done = [use for use in uses(rows, one.card_ref, others, tables) if first <= use.at <= last]
+    fleet = devices.fleet(conn, school_id)
     held: dict[str, int] = {}
     for holder in devices.holders(conn, school_id, one.account_id):
         held[holder.label] = held.get(holder.label, 0) + holder.out
     return Looked(
         one,
-        force(devices.fleet(conn, school_id), one.table_version, tables, held),
+        force(fleet, one.table_version, tables, held),
         [use for use in done if use.at < one.reported_at],
         [use for use in done if use.at >= one.reported_at],
+        {device.device_id: device.label for device in fleet},
+        records.lines_of_sales(conn, school_id, rows),
     )
 
 

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from cloud.codes import service as codes
 from cloud.db import begin, reading, snapshot
 from cloud.formats import device_name
+from cloud.losses import service as losses
 from cloud.office import service
 from cloud.records import service as records
 from cloud.sessions import service as sessions
@@ -33,17 +34,18 @@ def show_door() -> str:
 @door.post("/enter")
 def enter() -> Response | tuple[str, int]:
     with begin(g.site.engine) as conn:
-        school_id = codes.use_link(conn, g.site.vault, request.form.get("link", ""), g.now)
-        if school_id is None:
+        link = codes.use_link(conn, g.site.vault, request.form.get("link", ""), g.now)
+        if link is None:
             return _door(""), 403
         token = sessions.start(
             conn,
             g.site.vault,
             kind="staff",
-            school_id=school_id,
+            school_id=link.school_id,
             adult_id=None,
             now=g.now,
             random_bytes=g.site.random_bytes,
+            who=link.who,
         )
     answer = redirect(url_for("office.day"), 303)
     answer.set_cookie(
@@ -181,7 +183,8 @@ def pupil(account: str) -> str:
         if found is None:
             abort(404)
         days = service.days_of_pupil(conn, g.session.school_id, account_id, g.times, g.now)
-    return render_template("office/pupil.html", pupil=found, days=days)
+        cards = losses.cards_of(conn, g.session.school_id, [account_id])[account_id]
+    return render_template("office/pupil.html", pupil=found, days=days, cards=cards)
 
 
 @pages.get("/more")

@@ -42,6 +42,8 @@ class Session:
     adult_id: int | None
     created_at: int
     last_used_at: int
+    who: str = ""
+    """Whom of the staff the one-time link was made for."""
 
 
 def start(
@@ -53,8 +55,9 @@ def start(
     adult_id: int | None,
     now: int,
     random_bytes: Callable[[int], bytes],
+    who: str = "",
 ) -> str:
-    """Open a session and return its token, for the browser's cookie only."""
+    """Open a session and return its token, for the browser's cookie only; `who`: the name of the staff."""
     token = random_bytes(TOKEN_SIZE).hex()
     store.add(
         conn,
@@ -63,6 +66,7 @@ def start(
             "kind": kind,
             "school_id": school_id,
             "adult_id": adult_id,
+            "who": who,
             "created_at": now,
             "last_used_at": now,
             "expires_at": now + LIMITS[kind].life_s,
@@ -108,7 +112,7 @@ def end_others(conn: Connection, session: Session, now: int) -> int:
 
 def _session(row: Row) -> Session:
     return Session(
-        row.token_mac.hex(), row.kind, row.school_id, row.adult_id, row.created_at, row.last_used_at
+        row.token_mac.hex(), row.kind, row.school_id, row.adult_id, row.created_at, row.last_used_at, row.who
     )
 
 

@@ -126,9 +126,9 @@ def test_old_rows_are_forgotten(store: Engine, vault: Vault) -> None:
 
 def test_office_link_opens_once_for_its_school(store: Engine, vault: Vault) -> None:
     with begin(store) as conn:
-        token = codes.new_link(conn, vault, 0xABCD, NOW)
+        token = codes.new_link(conn, vault, 0xABCD, NOW, "Petrova")
         assert codes.link_is_open(conn, vault, token, NOW + 599)
-        assert codes.use_link(conn, vault, token, NOW + 599) == 0xABCD
+        assert codes.use_link(conn, vault, token, NOW + 599) == codes.Link(0xABCD, "Petrova")
         assert codes.use_link(conn, vault, token, NOW + 599) is None
 
 
