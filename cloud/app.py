@@ -42,6 +42,9 @@ ADDRESS_LIMITS = {
     "door.send_code": "10 per minute; 30 per hour",
     "door.try_code": "30 per minute; 120 per hour",
     "office_door.enter": "10 per minute; 60 per hour",
+    # Each makes new tables for every device of the school.
+    "family_cards.block": "10 per minute; 60 per hour",
+    "family_cards.found": "10 per minute; 60 per hour",
 }
 KINDS = {
     "parents": "parent", "door": "parent", "family_cards": "parent",
