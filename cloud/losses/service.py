@@ -214,7 +214,7 @@ def look(conn: Connection, school_id: int, one: Lost) -> Looked:
         for card in cards.of_account(conn, school_id, one.account_id)
         if card.card_ref != one.card_ref
     ]
-    done = [use for use in uses(rows, one.card_ref, others, tables) if first <= use.at <= last]
+    done = [use for use in uses(rows, [one.card_ref], others, tables) if first <= use.at <= last]
     fleet = devices.fleet(conn, school_id)
     held: dict[str, int] = {}
     for holder in devices.holders(conn, school_id, one.account_id):

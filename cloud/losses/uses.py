@@ -35,13 +35,16 @@ class Use(NamedTuple):
 
 
 def uses(
-    rows: Sequence[Any], card_ref: bytes, others: Sequence[bytes], tables: Mapping[tuple[int, int], Any]
+    rows: Sequence[Any], own: Sequence[bytes], others: Sequence[bytes], tables: Mapping[tuple[int, int], Any]
 ) -> list[Use]:
-    """What rows of `store.records` say of a card, the oldest first; `others`: the pupil's other cards."""
-    sale_bits = record.good_aux(0, card_ref) >> 16
-    tap_bits = record.tap_aux(card_ref)
-    is_sale_sure = all(other[:2] != card_ref[:2] for other in others)
-    is_tap_sure = all(other[:4] != card_ref[:4] for other in others)
+    """What rows of `store.records` say of a card, the oldest first.
+
+    `own`: the references under which readers say it; `others`: those of the pupil's other cards.
+    """
+    sale_bits = {record.good_aux(0, each) >> 16 for each in own}
+    tap_bits = {record.tap_aux(each) for each in own}
+    is_sale_sure = not {each[:2] for each in own} & {each[:2] for each in others}
+    is_tap_sure = not {each[:4] for each in own} & {each[:4] for each in others}
     ends = {
         (row.device_id, row.epoch, row.aux): row
         for row in rows
@@ -58,16 +61,16 @@ def uses(
             place, "", moment(row), row.received_at, is_sure=is_tap_sure,
             was_closed=first is not None and first.seq < row.seq,
         )  # fmt: skip
-        if row.type == record.SALE and row.aux >> 16 == sale_bits and row.amount > 0:
+        if row.type == record.SALE and row.aux >> 16 in sale_bits and row.amount > 0:
             found.append(
                 use._replace(
                     kind=PURCHASE, amount_minor=row.amount, is_sure=is_sale_sure, refusal=row.refusal,
                     is_voided=place in voided,
                 )
             )  # fmt: skip
-        elif _is_opened(row) and row.aux == tap_bits:
+        elif _is_opened(row) and row.aux in tap_bits:
             found.append(use._replace(kind=_way(row, ends.get(place))))
-        elif row.type == record.NOTE and row.flags == record.NOTE_REFUSED_TAP and row.aux == tap_bits:
+        elif row.type == record.NOTE and row.flags == record.NOTE_REFUSED_TAP and row.aux in tap_bits:
             found.append(use._replace(kind=REFUSED, refusal=row.amount))
     return sorted(found, key=lambda one: (one.at, one.place))
 
