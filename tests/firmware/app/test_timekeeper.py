@@ -203,7 +203,7 @@ def test_benefits_of_the_true_day_outlive_a_wrong_one():
 
 
 def test_benefit_that_was_used_and_forgotten_is_not_granted_once_more():
-    # A wrong day that two TIMEs have agreed on is over for the board, and a person takes it back all the same.
+    # A wrong day that two TIMEs agreed on is over for the board, and a person takes it back all the same.
     benefit = record.benefit_bucket(TODAY, 1)
     rig = poisoned()
     controller = rig.controller
