@@ -36,6 +36,7 @@ BRANCHES = {
     "card": Branch("reader_host.desk.command", "card", "Read printed card numbers; check card cryptography."),
     "cloud": Branch("cloud.cli", "cloud", "Run and look after the cloud: migrate, serve, ingest, worker."),
     "demo": Branch("scripts.play.command", "demo", "Start a demo school, or play a school's day once."),
+    "desk": Branch("reader_host.desk.program", "desk", "Give, look at, replace and wipe cards on a reader."),
     "reconcile": Branch(
         "cloud.reconciliation.cli", "reconcile", "Compare a day's journals, books and statements; the bound."
     ),

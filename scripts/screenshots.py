@@ -33,6 +33,8 @@ from cloud.app import create_app  # noqa: E402
 from cloud.db import begin  # noqa: E402
 from cloud.sessions import service as sessions  # noqa: E402
 from protocols.ids import hex8  # noqa: E402
+from reader_host.desk import bench as benches  # noqa: E402
+from scripts import sample_desk  # noqa: E402
 from scripts import sample_school as sample  # noqa: E402
 
 BYTES_MAX = 150 * 1024
@@ -65,6 +67,16 @@ SHOTS = (
     Shot("office-reconciliation-ru", "/office/reconciliation", kind="staff", size=(1280, 1420), sharpness=1),
     Shot("office-records-ru", "/office/records", kind="staff"),
 )
+_DESK = f"?token={sample_desk.TOKEN}"
+# What lies on the reader of the sample desk, and the picture.
+DESK_SHOTS = (
+    (benches.SEEN, Shot("desk-one-ru", f"/{_DESK}", kind="", size=DESKTOP, sharpness=1)),
+    (benches.DONE, Shot("desk-row-ru", f"/row{_DESK}", kind="", size=DESKTOP, sharpness=1)),
+    (
+        benches.PUT_BACK,
+        Shot("desk-back-en", f"/{_DESK}", kind="", size=(1024, 600), language="en", sharpness=1),
+    ),
+)
 
 
 @contextmanager
@@ -96,7 +108,7 @@ def cookies(app: Flask, address: str, shot: Shot) -> list[dict[str, str]]:
     return made
 
 
-def take(browser: Browser, app: Flask, address: str, shot: Shot, folder: Path) -> Path:
+def take(browser: Browser, signed: list[dict[str, str]], address: str, shot: Shot, folder: Path) -> None:
     """One picture, sharp enough for a phone's, small enough for a repository."""
     width, height = shot.size
     context = browser.new_context(
@@ -105,7 +117,7 @@ def take(browser: Browser, app: Flask, address: str, shot: Shot, folder: Path) -
         color_scheme="dark" if shot.theme == "dark" else "light",
         has_touch=width < 700,
     )
-    context.add_cookies(cookies(app, address, shot))  # type: ignore[arg-type]
+    context.add_cookies(signed)  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(address + shot.path)
     if shot.opened:
@@ -115,7 +127,7 @@ def take(browser: Browser, app: Flask, address: str, shot: Shot, folder: Path) -
     context.close()
     if path.stat().st_size > BYTES_MAX:
         raise click.ClickException(f"{path.name} has {path.stat().st_size} bytes, at most {BYTES_MAX}")
-    return path
+    click.echo(f"{path.name} {path.stat().st_size // 1024} KB")
 
 
 def chromium_path() -> str:
@@ -140,8 +152,11 @@ def screenshots(out: Path) -> None:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=arguments)
         with running(app) as address:
             for shot in SHOTS:
-                path = take(browser, app, address, shot, out)
-                click.echo(f"{path.name} {path.stat().st_size // 1024} KB")
+                take(browser, cookies(app, address, shot), address, shot, out)
+        with sample_desk.served(sample.NOW) as (address, desk):
+            for step, shot in DESK_SHOTS:
+                desk.lie(step)
+                take(browser, cookies(app, address, shot), address, shot, out)
         browser.close()
         app.extensions["site"].engine.dispose()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
-from smartcard.CardMonitoring import CardMonitor, CardObserver
+from smartcard.CardMonitoring import CardMonitor, CardMonitoringThread, CardObserver
 from smartcard.Exceptions import NoCardException, SmartcardException
 from smartcard.scard import (
     SCARD_E_COMM_DATA_LOST,
@@ -20,10 +20,12 @@ from smartcard.scard import (
     SCARD_F_COMM_ERROR,
     SCARD_PROTOCOL_T0,
     SCARD_PROTOCOL_T1,
+    SCARD_S_SUCCESS,
     SCARD_W_REMOVED_CARD,
     SCARD_W_RESET_CARD,
     SCARD_W_UNPOWERED_CARD,
     SCARD_W_UNRESPONSIVE_CARD,
+    SCardIsValidContext,
 )
 from smartcard.System import readers
 from smartcard.util import toHexString
@@ -74,6 +76,11 @@ class Watch(CardObserver):
     def __init__(self) -> None:
         super().__init__()
         self._laid: queue.Queue[Laid] = queue.Queue()
+        if not self.is_sound():
+            # pyscard keeps one monitor for good, and does not outlive its pcscd.
+            CardMonitoringThread.instance.stop()
+            CardMonitoringThread.instance = None
+            CardMonitor.instance = None
         self._monitor = CardMonitor()
 
     def __enter__(self) -> Self:
@@ -90,6 +97,16 @@ class Watch(CardObserver):
             self._laid.put(Laid(str(card.reader), toHexString(card.atr), False))
         for card in came:
             self._laid.put(Laid(str(card.reader), toHexString(card.atr), True))
+
+    def is_sound(self) -> bool:
+        """Whether cards can still be heard; False when pcscd has gone or was started anew: watch anew."""
+        thread = CardMonitoringThread.instance
+        if thread is None:
+            return True
+        if thread.cardrequest is None:
+            return bool(thread.is_alive())
+        context = thread.cardrequest.pcsccardrequest.hcontext
+        return thread.is_alive() and SCardIsValidContext(context) == SCARD_S_SUCCESS
 
     def next(self, timeout_s: float) -> Laid | None:
         """The next coming or going, or None when none came in time."""

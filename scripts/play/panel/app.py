@@ -1,33 +1,27 @@
 """The panel's own little web application: one page, one form, and the columns of a tap to follow.
 
-It promises what SECURITY asks of a local page: it answers only to its own Host, takes a form only from its
-own Origin, opens only by the launch token of its first address (then by a SameSite=Strict cookie), and runs
-no script that is not a file. Colours and shapes are the cloud's own style sheets; works without JavaScript
-by reloading.
+It stands behind the door of every local page (reader_host.local.door). Colours and shapes are the cloud's own
+style sheets; works without JavaScript by reloading.
 """
 
-import secrets
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from flask import Flask, Response, abort, g, redirect, render_template, request, send_from_directory, url_for
+from flask import Flask, abort, g, redirect, render_template, request, url_for
 from jinja2 import ChoiceLoader, FileSystemLoader
 from werkzeug.wrappers import Response as AnyResponse
 
-from cloud import guards
-from cloud.formats import DEFAULT_LANGUAGE, LANGUAGES, SchoolTime, class_name
+from cloud.formats import SchoolTime, class_name
+from reader_host.local.door import CLOUD, Door
 from scripts.play.panel.trail import KEPT, Choice, Trail
 from scripts.play.panel.words import Teller, say
 
-CLOUD = Path(__file__).resolve().parents[3] / "cloud"
-SHEETS = ("tokens.css", "pages.css", "icon.svg")
 UNKNOWN = "unknown"
 QUANTITY_MAX = 9
 FIELDS = ("who", "where", "when", "time", "stays")
-LANGUAGE_COOKIE = "kk_language"  # the cloud's own: cookies of one host do not tell its ports apart
 _RELOAD_S = 1
 
 
@@ -120,15 +114,12 @@ def create_panel(setting: Setting, taps: Taps) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.config.update(MAX_CONTENT_LENGTH=16 * 1024)
     panel = _Panel(setting, taps)
-    app.before_request(panel.refuse_strangers)
-    app.after_request(panel.finish)
+    Door("panel", setting.port, setting.token, panel.closed).hang(app)
     app.add_url_rule("/", view_func=panel.page, endpoint="page")
     app.add_url_rule("/tap", view_func=panel.tap, methods=["POST"], endpoint="tap")
     app.add_url_rule("/taps/<int:number>", view_func=panel.page, endpoint="trail")
     app.add_url_rule("/taps/<int:number>/columns", view_func=panel.columns, endpoint="columns")
     app.add_url_rule("/taps/<int:number>/void", view_func=panel.void, methods=["POST"], endpoint="void")
-    app.add_url_rule("/language", view_func=panel.choose_language, methods=["POST"], endpoint="language")
-    app.add_url_rule("/cloud/<name>", view_func=panel.sheet, endpoint="sheet")
     return app
 
 
@@ -138,48 +129,15 @@ class _Panel:
     def __init__(self, setting: Setting, taps: Taps):
         self._setting = setting
         self._taps = taps
-        self._pass = secrets.token_urlsafe(32)
-        self._cookie = f"kk_panel_{setting.port}"
-        self._hosts = {f"127.0.0.1:{setting.port}", f"localhost:{setting.port}"}
         # A chosen time runs on from the moment of its first use: two taps minutes apart are no repeat.
         self._shifts: dict[str, timedelta] = {}
         self._forms: dict[int, dict[str, str]] = {}
 
-    # Before and after each request.
-
-    def refuse_strangers(self) -> Response | None:
-        """Exact Host, exact Origin, and the token or the cookie; a style sheet needs no cookie."""
-        wanted = request.cookies.get(LANGUAGE_COOKIE, "")
-        g.language = wanted if wanted in LANGUAGES else DEFAULT_LANGUAGE
-        if request.host.lower() not in self._hosts:
-            return Response("unknown host\n", 421, mimetype="text/plain")
-        if (
-            request.method not in ("GET", "HEAD")
-            and request.headers.get("Origin") != f"http://{request.host}"
-        ):
-            return Response("foreign origin\n", 403, mimetype="text/plain")
-        if request.endpoint in ("static", "sheet") or self._is_let_in():
-            return None
-        return Response(
-            render_template("closed.html", say=self._say, language=g.language), 403, mimetype="text/html"
-        )
-
-    def _is_let_in(self) -> bool:
-        token, cookie = request.args.get("token", ""), request.cookies.get(self._cookie, "")
-        g.is_launch = secrets.compare_digest(token.encode(), self._setting.token.encode())
-        return g.is_launch or secrets.compare_digest(cookie.encode(), self._pass.encode())
-
-    def finish(self, answer: Response) -> Response:
-        """Headers of every answer; the launch token is exchanged for the cookie."""
-        for name, value in guards.HEADERS.items():
-            answer.headers[name] = value
-        if request.endpoint not in ("static", "sheet"):
-            answer.headers["Cache-Control"] = "no-store"
-        if g.get("is_launch"):
-            answer.set_cookie(self._cookie, self._pass, httponly=True, samesite="Strict")
-        return answer
-
     # The pages.
+
+    def closed(self) -> str:
+        """For who has no launch token."""
+        return render_template("closed.html", say=self._say, language=g.language)
 
     def page(self, number: int = 0, problem: str = "") -> str:
         """The whole panel, with the trail of one tap when there is one."""
@@ -229,21 +187,6 @@ class _Panel:
             self._forms[trail.number] = kept
         self._forms.pop(trail.number - KEPT, None)
         return redirect(url_for("trail", number=trail.number), 303)
-
-    def choose_language(self) -> AnyResponse:
-        """Russian or English, kept in the cloud's own cookie."""
-        target = request.form.get("next", "/")
-        answer = redirect(target if guards.is_our_path(target) else "/", 303)
-        language = request.form.get("language", "")
-        if language in LANGUAGES:
-            answer.set_cookie(LANGUAGE_COOKIE, language, max_age=365 * 86400, httponly=True, samesite="Lax")
-        return answer
-
-    def sheet(self, name: str) -> Response:
-        """The cloud's style sheets and icon, so that there is one source of colours."""
-        if name not in SHEETS:
-            abort(404)
-        return send_from_directory(CLOUD / "static", name, max_age=3600)
 
     # What they are made of.
 

@@ -1,0 +1,239 @@
+"""What the desk does with a card that lies there: look, give, wipe, and go on where it was cut off.
+
+Promises: an operation is written down, with the credential that the card will have, before the first byte is
+written to the card, and is told to the cloud only when the card is finished; a card that was pulled away, and
+a desk that was killed, go on with the same operation and the same op_id.  A refusal of the desk is Refused
+with a reason of the list below; faults of the card and the reader come through.  Leaves the reader to
+bench.py, the cloud to sender.py and words to the templates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from protocols.card import application, credential, tag
+from protocols.card.application import GATE
+from protocols.errors import CARD_ANSWER, Fault
+from reader_host.desk import store
+from reader_host.desk.keys import DeskKeys
+from reader_host.desk.store import Operation, Secret, Store
+from reader_host.pcsc import kinds
+from reader_host.pcsc.station import Card
+
+ISSUE, REPLACE, TEMPORARY, WIPE = "issue", "replace", "temporary", "wipe"
+GIVING = (ISSUE, REPLACE, TEMPORARY)
+MAIN = "card"
+KINDS = (MAIN, "second", "fob", "temporary")
+WIPED = "wiped"
+"""A new card of which this desk knows that it was wiped here."""
+
+# Why the desk does not do it.
+RANDOM, FOREIGN, TAKEN, HAS_IT, PLAIN, NO_KEYS = "random", "foreign", "taken", "has_it", "plain", "no_keys"
+OTHER_CARD, UNFINISHED, NOTHING = "other_card", "unfinished", "nothing"
+REPLACED = "replaced"
+"""Also the state of a card in whose place another was given."""
+
+_OP_ID = 8
+_TOLD = (store.READY, store.ACCEPTED)
+
+
+class Refused(Exception):
+    """The desk does not do it; `reason` is one of the list above."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Wish(NamedTuple):
+    """What a person wants done with the next card, or with the card of `uid_ref` alone.
+
+    `plain_allowed`: the person has read that a plain card can be copied; `place`: whose turn in the queue of
+    a class it is, or None.
+    """
+
+    op: str
+    student: str = ""
+    kind: str = MAIN
+    until: str = ""
+    plain_allowed: bool = False
+    uid_ref: str = ""
+    place: int | None = None
+
+
+class Look(NamedTuple):
+    """A card and what the desk knows of it.
+
+    `state`: as of kinds.Seen, or WIPED, or REPLACED; `owner`: the operation that gave it to somebody,
+    if one did here; `unfinished`: the operation that waits for this very card.
+    """
+
+    seen: kinds.Seen
+    uid_ref: str
+    state: str
+    owner: Operation | None
+    unfinished: Operation | None
+
+
+class Work:
+    """The rules over one store and the keys of one school; time and randomness come in."""
+
+    def __init__(
+        self,
+        keys: DeskKeys,
+        kept: Store,
+        *,
+        now: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._keys = keys
+        self._store = kept
+        self._now = now
+        self._random_bytes = random_bytes
+
+    def look(self, card: Card) -> Look:
+        """Ask the card what it is, and the store whose."""
+        seen = kinds.look(card, self._keys.masters, self._random_bytes)
+        uid_ref = self._keys.reference(seen.shown)
+        done = self._store.of_card(uid_ref)
+        unfinished = next((each for each in reversed(done) if each.state == store.BEGUN), None)
+        owner = self._owner(self._keys.reference(seen.credential))
+        state = seen.state
+        if state == kinds.NEW and any(each.op == WIPE for each in done[-1:]):
+            state = WIPED
+        if owner is not None and self._is_replaced(owner):
+            state = REPLACED
+        return Look(seen, uid_ref, state, owner, unfinished)
+
+    def _owner(self, card_ref: str) -> Operation | None:
+        known = [each for each in self._store.of_reference(card_ref) if each.state in _TOLD]
+        last = known[-1] if known else None
+        return last if last is not None and last.op in GIVING else None
+
+    def _is_replaced(self, given: Operation) -> bool:
+        """Whether that pupil's card was lost and another given for it since."""
+        return given.kind == MAIN and any(
+            each.op == REPLACE and each.number > given.number and each.state in _TOLD
+            for each in self._store.of_student(given.student)
+        )
+
+    def held(self, student: str) -> list[Operation]:
+        """The cards that this desk gave to a pupil and that were not taken back, the oldest first."""
+        given = [each for each in self._store.of_student(student) if each.op in GIVING]
+        owned = [each for each in given if self._owner(each.card_ref) == each]
+        return [each for each in owned if not self._is_replaced(each)]
+
+    # Written down first.
+
+    def begin(self, wish: Wish, look: Look) -> Operation:
+        """Write down what will be done with the card that was looked at; Refused when it will not be."""
+        if wish.uid_ref and wish.uid_ref != look.uid_ref:
+            raise Refused(OTHER_CARD)
+        if look.seen.state == kinds.RANDOM:
+            raise Refused(RANDOM)
+        if look.seen.state == kinds.FOREIGN:
+            raise Refused(FOREIGN)
+        return self._begin_wipe(wish, look) if wish.op == WIPE else self._begin_giving(wish, look)
+
+    def _begin_giving(self, wish: Wish, look: Look) -> Operation:
+        seen = look.seen
+        if look.unfinished is not None:
+            raise Refused(UNFINISHED)
+        if look.state == REPLACED:
+            raise Refused(REPLACED)
+        if look.owner is not None:
+            raise Refused(HAS_IT if look.owner.student == wish.student else TAKEN)
+        if seen.kind == kinds.PLAIN and not wish.plain_allowed:
+            raise Refused(PLAIN)
+        if seen.kind == kinds.NTAG and not self._keys.can_issue_tags:
+            raise Refused(NO_KEYS)
+        identity = b""
+        if seen.state in (kinds.ISSUED, kinds.PLAIN):
+            made = seen.credential
+        elif seen.kind == kinds.NTAG:
+            made = tag.credential_of(bytes.fromhex(seen.shown.partition(":")[2]))
+        else:
+            identity = self._random_bytes(application.IDENTITY)
+            made = application.credential_of(identity)
+        credential.check_enrolment(made)
+        return self._add(wish, look, made, identity)
+
+    def _begin_wipe(self, wish: Wish, look: Look) -> Operation:
+        if look.unfinished is not None and look.unfinished.op == WIPE:
+            return look.unfinished
+        made = ""
+        if look.unfinished is not None:
+            # The cloud never heard of that card, so it need not hear of its end.
+            self._store.set_state(look.unfinished.op_id, store.DROPPED)
+        elif look.seen.state in (kinds.ISSUED, kinds.PLAIN):
+            made = look.seen.credential
+        if look.seen.kind == kinds.PLAIN and look.owner is None:
+            raise Refused(NOTHING)
+        student = look.owner.student if look.owner else ""
+        return self._add(wish._replace(student=student), look, made, b"")
+
+    def _add(self, wish: Wish, look: Look, made: str, identity: bytes) -> Operation:
+        values = {
+            "op_id": self._random_bytes(_OP_ID).hex(),
+            "op": wish.op,
+            "student": wish.student,
+            "kind": wish.kind,
+            "until": wish.until,
+            "at": self._now(),
+            "card_ref": self._keys.reference(made) if made else "",
+            "uid_ref": look.uid_ref,
+            "state": store.BEGUN,
+            "key_version": self._keys.masters.newest(GATE)[0] if credential.is_proof(made) else 0,
+        }
+        secret = Secret(made, look.seen.shown, identity.hex())
+        return self._store.add(values, secret, wish.place if wish.op in GIVING else None)
+
+    # Then done.
+
+    def finish(self, card: Card, operation: Operation) -> Operation:
+        """Do it, or the rest of it, and give it to the cloud's queue; Refused for another card."""
+        seen = kinds.look(card, self._keys.masters, self._random_bytes)
+        if self._keys.reference(seen.shown) != operation.uid_ref:
+            raise Refused(OTHER_CARD)
+        secret = self._store.secret(operation.op_id)
+        if operation.op == WIPE:
+            self._wipe(card, seen)
+        else:
+            self._write(card, seen, secret)
+        self._store.set_state(operation.op_id, store.READY if secret.credential else store.DROPPED)
+        return self._store.operation(operation.op_id)
+
+    def _write(self, card: Card, seen: kinds.Seen, secret: Secret) -> None:
+        if seen.kind == kinds.PLAIN and seen.credential == secret.credential:
+            return
+        # A card that is finished keeps its identity; keys of an older version are renewed on it.
+        is_ours = seen.credential == secret.credential
+        if seen.kind == kinds.DESFIRE and (secret.identity or is_ours):
+            identity = bytes.fromhex(secret.identity) or bytes(application.IDENTITY)
+            talk = application.issue(card.uid, identity, self._keys.masters, self._random_bytes)
+        elif seen.kind == kinds.NTAG:
+            talk = tag.issue(card.uid, self._keys.masters, self._random_bytes)
+        else:
+            raise Refused(OTHER_CARD)
+        if card.hold(talk) != secret.credential:
+            raise Fault(CARD_ANSWER, "credential")
+
+    def _wipe(self, card: Card, seen: kinds.Seen) -> None:
+        if seen.kind == kinds.DESFIRE:
+            card.hold(application.wipe(card.uid, self._keys.masters, self._random_bytes))
+        elif seen.kind == kinds.NTAG:
+            card.hold(tag.wipe(card.uid, self._keys.masters, self._random_bytes))
+
+    def send_again(self, operation: Operation) -> None:
+        """Tell the cloud once more what it refused: whatever stood in the way is gone."""
+        self._store.send_again(operation.op_id, self._random_bytes(_OP_ID).hex())
+
+    def drop(self, operation: Operation) -> None:
+        """Give up a card that was begun and will not come back; its pupil's turn comes again."""
+        if operation.state != store.BEGUN:
+            return
+        self._store.set_state(operation.op_id, store.DROPPED)
+        for line in self._store.row():
+            if line.op_id == operation.op_id:
+                self._store.set_line(line.place, store.WAITING)
