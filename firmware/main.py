@@ -23,7 +23,13 @@ def assemble(board) -> Supervisor:
     task = task_kind(controller)
     task.resume()
     # The card first: it is decided, and what it needs from the network goes out, in the same round.
-    return Supervisor((board.reader, task, Sync(controller), controller), board.watchdog, board.panel)
+    tasks = (board.reader, task, Sync(controller), controller)
+    if board.provision.reading is not None:
+        # There are chips that can fail.
+        from firmware.app import readers
+
+        tasks += (readers.Watch(controller),)
+    return Supervisor(tasks, board.watchdog, board.panel)
 
 
 def _task_kind(kind: str):

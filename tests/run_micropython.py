@@ -14,7 +14,7 @@ import gc
 import os
 import sys
 
-FOLDERS = ("tests/protocols", "tests/firmware/app", "tests/firmware/drivers/readers")
+FOLDERS = ("tests/protocols", "tests/firmware/app", "tests/firmware/boards", "tests/firmware/drivers/readers")
 # A test holds whole flash images in RAM; that the firmware fits a chip is shown by the boards and the bench.
 HEAP = "4096k"
 IS_MICROPYTHON = sys.implementation.name == "micropython"

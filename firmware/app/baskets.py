@@ -50,13 +50,19 @@ def _item_of(menu, good: int):
     return None
 
 
-def write_basket(controller, waiting) -> int:
-    """Make a basket durable; the seq of its SALE.  A Fault of the journal means that it never was."""
+def write_basket(controller, waiting, flags: int) -> int:
+    """Make a basket durable; the seq of its SALE.  A Fault of the journal means that it never was.
+
+    `flags`: of the SALE, 0 or SALE_WEAK.
+    """
     account, moment, lines = waiting.who.account, waiting.tap.time, waiting.lines
     # The CLOSE_DAY of the day before may come ahead of it.
-    controller.journal.check_room(len(lines) + 2, controller.day(moment))
-    controller.counters.check_room(account, record.MONEY)
+    day = controller.day(moment)
+    controller.journal.check_room(len(lines) + 2, day)
+    controller.check_room(account, record.MONEY, flags, day)
     for good, quantity, price in lines:
         controller.write_at(record.ITEM, 0, moment, account, price, record.item_aux(good, quantity))
     aux = record.good_aux(len(lines), waiting.who.reference)
-    return controller.write(record.SALE, 0, account=account, amount=waiting.item.price, aux=aux, time=moment)
+    return controller.write(
+        record.SALE, flags, account=account, amount=waiting.item.price, aux=aux, time=moment
+    )

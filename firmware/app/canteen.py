@@ -5,17 +5,18 @@ card that waits lies in one variable, and the loop goes on; with the setting
 FIXED_MOMENT every verdict of an online line appears at the same moment after the
 tap, so that waiting tells nothing about money.  A decline shows no reason.
 A hot meal is paid by the benefit of that day and meal, else by money, else by meal
-credit; light, text and moment are the same for all three.
+credit; light, text and moment are the same for all three.  Weak cards, whose number
+can be copied, spend money up to a daily limit: then what is left are benefit and credit.
 """
 
 from firmware.app.baskets import ring_up, write_basket
 from firmware.app.settings import item_at
 from firmware.app.voids import Voids
 from firmware.hal import panel as show
-from protocols.errors import NOTHING_ON_SALE, OK, RIGHTS_SHORT, Fault
+from protocols.errors import NOTHING_ON_SALE, OK, RIGHTS_SHORT, WEAK_LIMIT, Fault
 from protocols.ledger import record
 from protocols.wire.messages import FIXED_MOMENT, OFFLINE_AT_ONCE, Need
-from protocols.wire.table import CREDIT
+from protocols.wire.table import CREDIT, WEAK
 
 _IDLE_MS = 1000
 
@@ -24,7 +25,8 @@ class _Waiting:
     """A tap whose verdict is not out yet.
 
     `item`: the MenuItem that it pays for, of a basket with `lines`; `refusal`: what is
-    already certain, or OK; `day`: of the school, for which rights were taken over;
+    already certain, or OK; `limit`: what weak cards of the account may spend in a day, minor
+    units, 0 for a card without limit; `day`: of the school, for which rights were taken over;
     `asked`: the bucket that the parent was asked for last, or None.
     """
 
@@ -34,6 +36,7 @@ class _Waiting:
         self.item = item
         self.lines = lines
         self.refusal = refusal
+        self.limit = 0
         self.day = 0
         self.asked: int | None = None
         self.started = started
@@ -85,8 +88,10 @@ class Canteen:
         refusal = who.refusal or refusal
         waiting = _Waiting(tap, who, item, lines, refusal, controller.clock.uptime())
         if refusal == OK:
+            if who.row.flags & WEAK:
+                waiting.limit = controller.settings.current.weak_day_minor
             self._absorb(waiting)
-        if self._may_wait() and (self._is_fixed() or self._lacks_money(waiting)):
+        if self._may_wait() and (self._is_fixed() or self._lacked(waiting) is not None):
             self._wait(waiting)
         else:
             self._decide(waiting)
@@ -108,7 +113,7 @@ class Canteen:
             controller.grant(who.account, record.MONEY, who.row.rights)
         if controller.accounts.has_benefit(who.row, day, meal):
             controller.grant(who.account, record.benefit_bucket(day, meal), 1)
-        if meal and who.row.flags & CREDIT and self._lacks_money(waiting):
+        if meal and who.row.flags & CREDIT and self._lacked(waiting) is not None:
             controller.grant(who.account, record.MEAL_CREDIT, controller.accounts.credit_total)
 
     def _day(self, waiting) -> int:
@@ -130,10 +135,21 @@ class Canteen:
         holder, account, item = self._controller.holder, waiting.who.account, waiting.item
         if item.meal and holder.rights(account, record.benefit_bucket(self._day(waiting), item.meal)) > 0:
             return record.SALE_SINGLE | record.FROM_BENEFIT | item.meal << record.SALE_MEAL_SHIFT
-        is_short = holder.may_spend(account, record.MONEY, item.price) == RIGHTS_SHORT
-        if item.meal and is_short and holder.may_spend(account, record.MEAL_CREDIT, item.price) == OK:
-            return record.SALE_SINGLE | record.FROM_CREDIT
-        return record.SALE_SINGLE
+        if item.meal and self._judge_money(waiting) in (RIGHTS_SHORT, WEAK_LIMIT):
+            if holder.may_spend(account, record.MEAL_CREDIT, item.price) == OK:
+                return record.SALE_SINGLE | record.FROM_CREDIT
+        return record.SALE_SINGLE | (record.SALE_WEAK if waiting.limit else 0)
+
+    def _judge_money(self, waiting) -> int:
+        """OK, or why money does not pay for this: WEAK_LIMIT, RIGHTS_SHORT or AMOUNT_RANGE."""
+        holder, account, price = self._controller.holder, waiting.who.account, waiting.item.price
+        limit, day = waiting.limit, self._day(waiting)
+        if limit:
+            # A wrong day has left out what they spent on this one: nobody knows how much that was.
+            is_forgotten = day < self._controller.state.benefits_from
+            if is_forgotten or holder.may_spend_weak(account, day, price, limit) != OK:
+                return WEAK_LIMIT
+        return holder.may_spend(account, record.MONEY, price)
 
     def _judge(self, waiting) -> int:
         """OK, or why this card gets nothing as things stand now."""
@@ -141,19 +157,27 @@ class Canteen:
             return waiting.refusal
         if self._flags(waiting) & record.SALE_SOURCE != record.FROM_MONEY:
             return OK
-        return self._controller.holder.may_spend(waiting.who.account, record.MONEY, waiting.item.price)
+        return self._judge_money(waiting)
 
-    def _lacks_money(self, waiting) -> bool:
-        """Whether a card could buy if only it had more rights of money here: credit is the last resort."""
-        if waiting.refusal != OK or self._flags(waiting) & record.SALE_SOURCE == record.FROM_BENEFIT:
-            return False
-        holder = self._controller.holder
-        return holder.may_spend(waiting.who.account, record.MONEY, waiting.item.price) == RIGHTS_SHORT
+    def _lacked(self, waiting) -> int | None:
+        """The bucket of which the parent could give for a card to buy, or None; credit is the last resort."""
+        if waiting.refusal != OK:
+            return None
+        source = self._flags(waiting) & record.SALE_SOURCE
+        if source == record.FROM_BENEFIT:
+            return None
+        refusal = self._judge_money(waiting)
+        if refusal == RIGHTS_SHORT:
+            return record.MONEY
+        # More money would not help a card that has come to its limit.
+        is_meal = refusal == WEAK_LIMIT and waiting.item.meal and source == record.FROM_MONEY
+        return record.MEAL_CREDIT if is_meal else None
 
     def _wait(self, waiting) -> None:
         self._waiting = waiting
-        if self._lacks_money(waiting):
-            self._ask(waiting, record.MONEY)
+        bucket = self._lacked(waiting)
+        if bucket is not None:
+            self._ask(waiting, bucket)
 
     def _ask(self, waiting, bucket: int) -> None:
         """Ask the parent for the rights that are missing under a bucket."""
@@ -166,7 +190,7 @@ class Canteen:
 
     def _awaits_answer(self, waiting) -> bool:
         """Whether the parent may still change the verdict; without money it is asked for meal credit."""
-        if not self._lacks_money(waiting):
+        if self._lacked(waiting) is None:
             return False
         if self._controller.answered_number != self._number:
             return True
@@ -210,7 +234,7 @@ class Canteen:
         controller.check_unlocked()
         who, tap, item = waiting.who, waiting.tap, waiting.item
         if waiting.lines:
-            seq = write_basket(controller, waiting)
+            seq = write_basket(controller, waiting, self._flags(waiting) & record.SALE_WEAK)
         else:
             seq = controller.write(
                 record.SALE,

@@ -183,8 +183,15 @@ class Controller:
         if kind in _MONEY:
             item = record.Record(kind, flags, self.day(moment), 0, moment, account, amount, aux)
             bucket = record.bucket_of(item) if kind in (record.SALE, record.VOID) else aux
-            self.counters.check_room(account, bucket)
+            self.check_room(account, bucket, flags, item.day)
         return self.write_at(kind, flags, moment, account, amount, aux)
+
+    def check_room(self, account: int, bucket: int, flags: int, day: int) -> None:
+        """Fault(STORAGE_MISSING) when the counters have no room for such a record of a key."""
+        if flags & record.SALE_WEAK:
+            self.counters.check_room(account, bucket, record.weak_bucket(day))
+        else:
+            self.counters.check_room(account, bucket)
 
     def write_at(self, kind: int, flags: int, moment: int, account: int, amount: int, aux: int) -> int:
         """write() at a moment in UTC seconds, for what moves no rights: a gate's short way."""
@@ -385,6 +392,7 @@ class Controller:
             ("table", self.accounts.version),
             ("settings", self.settings.current.version),
             ("heap", heap_free()),
+            ("readers", self.board.reader.faults),
             ("refused", sum(self.refusals.values())),
         ]
 

@@ -106,9 +106,9 @@ class CounterStore:
         """Remember the counters of a key; the journal has the record behind them."""
         self._changed.put(account, bucket, counters)
 
-    def check_room(self, account: int, bucket: int) -> None:
-        """Fault(STORAGE_MISSING) when a change of this key could not be remembered: ask before journaling."""
-        if not self._changed.has_room(account, bucket):
+    def check_room(self, account: int, bucket: int, second: int | None = None) -> None:
+        """Fault(STORAGE_MISSING) when a change of the key, or of two, could not be kept: ask first."""
+        if not self._changed.has_room(account, bucket, second):
             raise Fault(STORAGE_MISSING, "counters", "no checkpoint for too long")
 
     # The checkpoint

@@ -59,9 +59,14 @@ class Overlay:
         """Whether the key has changed."""
         return self._index[self._place(account, bucket)] != 0
 
-    def has_room(self, account: int, bucket: int) -> bool:
-        """Whether put() of the key would fit."""
-        return self.count < self._capacity or self.has(account, bucket)
+    def has_room(self, account: int, bucket: int, second: int | None = None) -> bool:
+        """Whether put() of the key would fit, and of a second one of the same account."""
+        room = self._capacity - self.count
+        if room > 1:
+            return True
+        if second is not None and not self.has(account, second):
+            room -= 1
+        return room >= 0 and (room > 0 or self.has(account, bucket))
 
     def get(self, account: int, bucket: int):
         """The Counters of a key, or None."""

@@ -11,7 +11,7 @@ from protocols.ledger import record
 _STATE = Layout(
     "device state",
     "next_seq u32, acked u32, incarnation u32, incarnation_id u32, table_version u32, "
-    "settings_version u32, last_operation u32, open_passage u32, locked u32, day u32, "
+    "settings_version u32, last_operation u32, open_passage u32, locked u16, readers u16, day u32, "
     "day_count u32, day_last u32, day_before_set u16, benefits_from u16, command u32, day_sure u32, "
     "books bytes12",
 )
@@ -33,7 +33,8 @@ class DeviceState:
     open when TIME last set the clock.  `command`: the highest number of a
     command that was taken.  `day_sure`: days before it are over: the newest day that
     followed the one before within a long weekend, or stood when the clock was set, or
-    that a person has confirmed.  `acked` and `books` (where the parent's books stood at
+    that a person has confirmed.  `readers`: why readers are at fault, a byte each, as
+    hal/reader.py has them.  `acked` and `books` (where the parent's books stood at
     its last ACK) are not of the journal but the parent's word, kept so that a boot
     knows them.  `benefits_from`: counters of benefits of earlier days are left out of
     the checkpoint that holds this state, so none of them is granted once more.
@@ -56,6 +57,7 @@ class DeviceState:
         self.benefits_from = 0
         self.command = 0
         self.day_sure = 0
+        self.readers = 0
         self.books = bytes(12)
 
     def follow(self, item) -> None:
@@ -83,6 +85,10 @@ class DeviceState:
             return
         elif kind == record.NOTE and item.flags == record.NOTE_COMMAND:
             self.command = max(self.command, item.aux)
+            return
+        elif kind == record.NOTE and item.flags == record.NOTE_READER:
+            shift = 8 * (item.aux & 1)
+            self.readers = self.readers & ~(0xFF << shift) | (item.amount & 0xFF) << shift
             return
         if kind in record.OPERATIONS:
             self.last_operation = item.seq
@@ -129,6 +135,7 @@ class DeviceState:
             self.last_operation,
             self.open_passage,
             self.locked,
+            self.readers,
             self.day,
             self.day_count,
             self.day_last,
@@ -144,6 +151,6 @@ class DeviceState:
         values = _STATE.unpack(data)
         self.next_seq, self.acked, self.incarnation, self.incarnation_id = values[:4]
         self.table_version, self.settings_version, self.last_operation, self.open_passage = values[4:8]
-        self.locked, self.day, self.day_count, self.day_last = values[8:12]
-        self.day_before_set, self.benefits_from, self.command, self.day_sure = values[12:16]
-        self.books = bytes(values[16])
+        self.locked, self.readers, self.day, self.day_count, self.day_last = values[8:13]
+        self.day_before_set, self.benefits_from, self.command, self.day_sure = values[13:17]
+        self.books = bytes(values[17])

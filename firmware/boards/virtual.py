@@ -1,6 +1,7 @@
 """The virtual board: flash and littlefs in files, cards and lights as lines, MQTT over the host's sockets.
 
-Promises the same application as on a chip.  `prepare` makes its flash when it is
+Promises the same application as on a chip, and the same drivers where its provisioning names a reader's chip,
+which is then a program at each of `reader_ports`.  `prepare` makes its flash when it is
 provisioned; `build` never formats anything.
 """
 
@@ -48,7 +49,7 @@ def build(folder: str) -> tuple:
         flash=flash,
         storage=_storage(folder, panel),
         clock=clock,
-        reader=host_world.WorldReader(world),
+        reader=_reader(provision, values, clock, world, panel),
         portal=host_world.WorldPortal(world) if provision.kind == GATE else None,
         panel=panel,
         link=link,
@@ -57,6 +58,15 @@ def build(folder: str) -> tuple:
         wait=host.Waiter(world, link).wait,
     )
     return board, world
+
+
+def _reader(provision, values: dict, clock, world, panel):
+    hands = host_world.WorldReader(world)
+    if provision.reading is None or "reader_ports" not in values:
+        return hands
+    from firmware.boards import connector
+
+    return connector.reader(hands, provision.reading, values, clock, panel)
 
 
 def _storage(folder: str, panel):

@@ -15,11 +15,20 @@ class Provision:
 
     `school`, `device`: u32; `epoch`: u32, one more at each provisioning;
     `kind`: GATE or CANTEEN; `key`: 32 random bytes of this (device, epoch);
-    `reference_key`: 32 bytes, the school's card key.
+    `reference_key`: 32 bytes, the school's card key; `reading`: a Reading of reading.py, or
+    None for a board whose readers are no chips and whose cards are known by number.
     """
 
     def __init__(
-        self, *, school: int, device: int, epoch: int, kind: str, key: bytes, reference_key: bytes
+        self,
+        *,
+        school: int,
+        device: int,
+        epoch: int,
+        kind: str,
+        key: bytes,
+        reference_key: bytes,
+        reading=None,
     ) -> None:
         if kind not in (GATE, CANTEEN) or len(key) != 32 or len(reference_key) != 32:
             raise Fault(STORAGE_MISSING, "provision", "kind or key")
@@ -29,6 +38,7 @@ class Provision:
         self.kind = kind
         self.key = key
         self.reference_key = reference_key
+        self.reading = reading
 
     def __repr__(self) -> str:
         # A key is never printed, not even by accident.

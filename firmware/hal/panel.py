@@ -45,6 +45,10 @@ class Panel:
         """Blink for some seconds: somebody far away asks which board this is.  `seq` of the record."""
         raise NotImplementedError
 
+    def reader(self, side: str, code: int) -> None:
+        """What goes on at a reader until this says 0: CARD_SEVERAL (one card, please), or why it fails."""
+        raise NotImplementedError
+
     def fault(self, code: int, thing: str) -> None:
         """Something is broken: number and thing of a Fault."""
         raise NotImplementedError

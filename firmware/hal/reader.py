@@ -7,9 +7,14 @@ Tap = namedtuple("Tap", ("side", "credential", "time", "ticks"))
 
 
 class Reader:
-    """All readers of a board behind one queue with a bound; `dropped` counts taps that found it full."""
+    """All readers of a board behind one queue with a bound; `dropped` counts taps that found it full.
+
+    `faults`: why readers are at fault now, a refusal number of one byte each, 0 for one that works: the low
+    byte is the reader "in" or that of a line, the high byte the reader "out".
+    """
 
     dropped = 0
+    faults = 0
 
     def step(self) -> int:
         """Give each reader its turn, without waiting; the milliseconds until the next one is due."""

@@ -27,6 +27,11 @@ def read_provision(path: str) -> tuple:
             values = json.load(file)
     except (OSError, ValueError):
         raise Fault(STORAGE_MISSING, "provision")  # noqa: B904
+    reading = None
+    if "reader" in values or "card_keys" in values:
+        from firmware.hal import reading as how
+
+        reading = how.read(values)
     provision = Provision(
         school=values["school"],
         device=values["device"],
@@ -34,6 +39,7 @@ def read_provision(path: str) -> tuple:
         kind=values["kind"],
         key=bytes.fromhex(values["key"]),
         reference_key=bytes.fromhex(values["reference_key"]),
+        reading=reading,
     )
     return provision, values
 

@@ -2,7 +2,7 @@
 
     in:  clock UTC_S TICKS_MS | basket [GOOD:QUANTITY ...] | card SIDE CREDENTIAL | rotor SIDE | void SEQ
          last | status
-    out: ready | verdict | passage | voided | last | status | fault, each with name=value fields
+    out: ready | verdict | passage | voided | last | status | reader | fault, each with name=value fields
 
 Lines from the world keep their order: a clock line takes effect when all cards
 before it were taken, and a basket is for the card behind it; one without goods takes back
@@ -134,6 +134,8 @@ class WorldReader:
     def __init__(self, world: World) -> None:
         self._world = world
 
+    faults = 0
+
     @property
     def dropped(self) -> int:
         """Lines that were no event."""
@@ -213,6 +215,10 @@ class WorldPanel:
     def identify(self, seq: int) -> None:
         """Here it is."""
         self._world.say("identify seq=%d" % seq)
+
+    def reader(self, side: str, code: int) -> None:
+        """What goes on at a reader."""
+        self._world.say("reader side=%s code=%d" % (side, code))
 
     def fault(self, code: int, thing: str) -> None:
         """What is broken."""

@@ -17,7 +17,13 @@ from protocols.errors import READER_NOISE, READER_UNTRUSTED, Fault
 from protocols.mac import equal
 
 POLL, ID, KEY_SET, CHALLENGE, CRYPTOGRAM = 0x60, 0x61, 0x75, 0x76, 0x77
-ACK, NAK, READER_ID, RAW, CHALLENGED, OPENED, BUSY = 0x40, 0x41, 0x45, 0x50, 0x76, 0x78, 0x79
+ACK = 0x40
+NAK = 0x41
+READER_ID = 0x45
+RAW = 0x50
+CHALLENGED = 0x76
+OPENED = 0x78
+BUSY = 0x79
 
 MAKERS_KEY = bytes(range(0x30, 0x40))
 """SCBK-D: the key of installation, the same in all readers of the world."""

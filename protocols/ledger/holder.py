@@ -9,7 +9,15 @@ each record after it is durable and again at each replay.
 
 from collections import namedtuple
 
-from protocols.errors import AMOUNT_RANGE, OK, RIGHTS_SHORT, VOID_DIFFERS, VOID_TWICE, VOID_UNKNOWN
+from protocols.errors import (
+    AMOUNT_RANGE,
+    OK,
+    RIGHTS_SHORT,
+    VOID_DIFFERS,
+    VOID_TWICE,
+    VOID_UNKNOWN,
+    WEAK_LIMIT,
+)
 from protocols.ledger import record
 
 Counters = namedtuple("Counters", ("granted", "returned", "spent", "voided"))
@@ -60,6 +68,14 @@ class Holder:
             return AMOUNT_RANGE
         return OK if amount <= self.rights(account, bucket) else RIGHTS_SHORT
 
+    def may_spend_weak(self, account: int, day: int, amount: int, limit: int) -> int:
+        """OK, or WEAK_LIMIT: weak cards of an account spend at most `limit` of money here in a day.
+
+        What was voided does not count; nor does what a benefit or meal credit pays.
+        """
+        counters = self._store.get(account, record.weak_bucket(day))
+        return OK if counters.spent - counters.voided + amount <= limit else WEAK_LIMIT
+
     def grant_due(self, account: int, bucket: int, total: int):
         """The G total to journal when the parent says `total`, or None when it is nothing new.
 
@@ -97,7 +113,14 @@ class Holder:
         """Follow one durable record; records that move no rights are passed over."""
         if item.type not in _MOVES:
             return
-        bucket = record.bucket_of(item) if item.type in _TRADES else item.aux
+        if item.type in _TRADES:
+            self._follow(item, record.bucket_of(item))
+            if item.flags & record.SALE_WEAK:
+                self._follow(item, record.weak_bucket(item.day))
+        else:
+            self._follow(item, item.aux)
+
+    def _follow(self, item: record.Record, bucket: int) -> None:
         old = self._store.get(item.account, bucket)
         if item.type == record.SALE:
             new = Counters(old.granted, old.returned, old.spent + record.units_of(item), old.voided)

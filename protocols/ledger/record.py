@@ -58,8 +58,8 @@ PASS_OPENED = 0x02
 PASS_TURNED = 0x04
 PASS_NOT_TURNED = 0x06
 
-# Flags of SALE and VOID: where the rights came from, and for a benefit which meal of the day; that a card
-# whose number can be copied paid with money.
+# Flags of SALE and VOID: where the rights came from, and for a benefit which meal of the day; that a weak
+# card paid with money while weak cards had a daily limit here.
 SALE_SINGLE = 0x01
 SALE_SOURCE = 0x06
 FROM_MONEY = 0x00
@@ -191,6 +191,14 @@ def benefit_bucket(day: int, meal: int) -> int:
     nobody is ever granted, and not one of money or credit.
     """
     return day * MEALS_A_DAY + meal if day else MEALS_A_DAY - 1
+
+
+def weak_bucket(day: int) -> int:
+    """Where a device counts what the weak cards of an account spend in a day; no parent knows such a bucket.
+
+    Day 0 has one of its own, that is never over: a device without a clock does not start anew at each boot.
+    """
+    return day * MEALS_A_DAY or MEALS_A_DAY - 2
 
 
 def bucket_of(item: Record) -> int:

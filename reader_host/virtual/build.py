@@ -7,6 +7,7 @@ firmware/manifest.py what goes in, and to trim.py what of it a board needs.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import os
@@ -105,7 +106,19 @@ def _trimmed(sources: list[tuple[str, Path]], users: Sequence[Path]) -> dict[str
             small = trim.trim(texts, users=callers, kept=manifest.CALLED_BY_INTERPRETER)
     except SyntaxError as error:
         raise BuildError(f"{error.filename} line {error.lineno}: {error.msg}") from error
-    return {name: small[_module(name)] for name, _source in sources}
+    texts = {name: small[_module(name)] for name, _source in sources}
+    return {name: text for name, text in texts.items() if not _is_bare_package(name, text)}
+
+
+def _is_bare_package(name: str, text: str) -> bool:
+    """Whether a file only makes its folder a package: MicroPython takes the folder for one without it.
+
+    Each would be a file, a module and two names in the heap.
+    """
+    words = (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in ast.parse(text).body
+    )
+    return name.endswith("/__init__.py") and all(words)
 
 
 def _module(name: str) -> str:

@@ -81,6 +81,7 @@ class SimReader:
         self._terminal = terminal
         self.waiting: deque[tuple[str, str, Goods | None]] = deque()
         self.dropped = 0
+        self.faults = 0
 
     def touch(self, side: str, credential: str, goods: Goods | None = None) -> None:
         """A card is held to the reader now; `goods`: what was rung up for it."""

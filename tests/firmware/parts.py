@@ -141,6 +141,7 @@ class Hands:
     """Reader and rotor; keeps hal/reader.py and hal/portal.py."""
 
     dropped = 0
+    faults = 0
 
     def __init__(self):
         self.taps = []
@@ -176,6 +177,7 @@ class RigPanel:
         self.basket = None
         self.voided_sales = []
         self.identified = []
+        self.readers = []
         self.on_verdict = None
 
     def ready(self, device, next_seq):
@@ -200,6 +202,9 @@ class RigPanel:
 
     def identify(self, seq):
         self.identified.append(seq)
+
+    def reader(self, side, code):
+        self.readers.append((side, code))
 
     def fault(self, code, thing):
         self.faults.append(code)

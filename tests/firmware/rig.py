@@ -10,6 +10,7 @@ from binascii import crc32
 
 from firmware.app.canteen import Canteen
 from firmware.app.controller import Controller
+from firmware.app.readers import Watch
 from firmware.app.supervisor import Supervisor
 from firmware.app.sync import Sync
 from firmware.app.turnstile import Turnstile
@@ -59,12 +60,23 @@ def settings(
 class Rig:
     """One controller.  `reboot()` is what a power cut leaves: flash and storage.
 
-    `reader_of(rig)`: the board's reader, where it is not the test's own hands.
+    `reader_of(rig)`: the board's reader, where it is not the test's hands; `reading`: of its provisioning.
     """
 
-    def __init__(self, kind=GATE, sectors=8, rows=(), given=None, base_day=0, credit_total=0, reader_of=None):
+    def __init__(
+        self,
+        kind=GATE,
+        sectors=8,
+        rows=(),
+        given=None,
+        base_day=0,
+        credit_total=0,
+        reader_of=None,
+        reading=None,
+    ):
         self.kind = kind
         self.reader_of = reader_of
+        self.reading = reading
         self.flash = Nor(sectors)
         self.storage = RamStorage()
         self.link = RigLink()
@@ -92,7 +104,6 @@ class Rig:
         self.link.connection = connection
         self.storage.open_count = 0
         self.hands = Hands()
-        reader = self.reader_of(self) if self.reader_of is not None else self.hands
         provision = Provision(
             school=SCHOOL,
             device=self.device,
@@ -100,7 +111,9 @@ class Rig:
             kind=self.kind,
             key=KEY,
             reference_key=REFERENCE_KEY,
+            reading=self.reading,
         )
+        reader = self.reader_of(self) if self.reader_of is not None else self.hands
         board = Board(
             provision=provision,
             flash=self.flash,
@@ -119,7 +132,7 @@ class Rig:
         self.task = Turnstile(self.controller) if self.kind == GATE else Canteen(self.controller)
         self.task.resume()
         self.sync = Sync(self.controller)
-        tasks = (board.reader, self.task, self.sync, self.controller)
+        tasks = (board.reader, self.task, self.sync, Watch(self.controller), self.controller)
         self.loop = Supervisor(tasks, board.watchdog, self.panel)
         self.dog = board.watchdog
         self.parent = Parent(self)

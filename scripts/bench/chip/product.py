@@ -28,6 +28,7 @@ class Hand:
     """Reader and rotor in one: what is put in comes out once."""
 
     dropped = 0
+    faults = 0
 
     def __init__(self) -> None:
         self._taps = []

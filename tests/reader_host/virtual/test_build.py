@@ -14,7 +14,8 @@ def test_every_module_of_the_manifest_is_compiled(tmp_path):
     for folder in manifest.OWN:
         for source in (ROOT / folder).glob("*.py"):
             compiled = (made / folder / source.name).with_suffix(".mpy")
-            assert compiled.exists() == (source.name not in manifest.LEFT_OUT), source
+            is_bare = source.name == "__init__.py" and folder != "firmware"
+            assert compiled.exists() == (source.name not in manifest.LEFT_OUT and not is_bare), source
     assert (made / "chumicro_mqtt" / "client.mpy").stat().st_size > 0
     assert not list(made.rglob("*.py"))
 

@@ -3,7 +3,19 @@
 from firmware.drivers.mfrc522 import Mfrc522
 from firmware.drivers.proof import prover
 from firmware.drivers.taps import Taps
-from firmware.hal.chip import CARD, DEAD, NOISE, NOTHING, PENDING, REMOVED, RESTING, SEVERAL, TORN, UNPROVEN
+from firmware.hal.chip import (
+    CARD,
+    DEAD,
+    NOISE,
+    NOTHING,
+    PENDING,
+    REMOVED,
+    RESTING,
+    SEVERAL,
+    TORN,
+    UNPROVEN,
+    UNTRUSTED,
+)
 from firmware.hal.panel import ASK, GO
 from protocols.card.application import GATE
 from protocols.errors import (
@@ -13,6 +25,7 @@ from protocols.errors import (
     OK,
     READER_DEAD,
     READER_NOISE,
+    READER_UNTRUSTED,
     Fault,
 )
 from protocols.ledger import record
@@ -43,7 +56,7 @@ class Scripted:
 
 
 def run(*results, chip=None):
-    """(taps, faults on the panel) of one reader."""
+    """(taps, faults on the panel: of the reader, and of cards) of one reader."""
     panel = RigPanel()
     chip = chip or Scripted()
     chip.results += results
@@ -54,7 +67,8 @@ def run(*results, chip=None):
         tap = reader.next_tap()
         if tap is not None:
             taps.append((tap.side, tap.credential))
-    return taps, panel.faults
+    faults = [code for _side, code in panel.readers]
+    return taps, faults + panel.faults
 
 
 def test_card_is_one_tap_however_long_it_lies():
@@ -66,12 +80,52 @@ def test_card_is_one_tap_however_long_it_lies():
 def test_what_is_no_card_is_no_tap():
     taps, faults = run(NOTHING, SEVERAL, SEVERAL, TORN, NOISE, DEAD, DEAD, NOTHING, DEAD)
     assert taps == []
-    assert faults == [CARD_SEVERAL, READER_DEAD, READER_DEAD]
+    assert faults == [CARD_SEVERAL, OK, READER_DEAD, OK, READER_DEAD]
+
+
+def test_two_cards_are_asked_for_one():
+    panel = RigPanel()
+    chip = Scripted(SEVERAL, SEVERAL, NOTHING, SEVERAL)
+    reader = Taps([("in", chip)], RigClock(), panel)
+    while chip.results:
+        reader.step()
+        assert reader.next_tap() is None
+        assert reader.faults == 0
+    # As long as they lie there, each time anew; nobody gets a verdict.
+    several, over = ("in", CARD_SEVERAL), ("in", OK)
+    assert panel.readers == [several, over, several]
+    assert panel.verdicts == panel.faults == []
+
+
+def test_faults_are_those_of_now():
+    chips = Scripted(DEAD, NOTHING), Scripted(UNTRUSTED, UNTRUSTED)
+    reader = Taps(zip(("in", "out"), chips), RigClock(), RigPanel())
+    assert reader.faults == 0
+    reader.step()
+    assert reader.faults == READER_DEAD | READER_UNTRUSTED << 8
+    reader.step()
+    assert reader.faults == READER_UNTRUSTED << 8
+
+
+def test_reader_that_says_numbers_backwards_is_turned_round():
+    for told, wanted in (
+        ("a:0F569FAB", "a:AB9F560F"),
+        ("a:04C767F2066180", "a:806106F267C704"),
+        ("w34:01020304", "w34:04030201"),
+        ("w26:D41B81", "w26:D41B81"),
+        (PROVED, PROVED),
+    ):
+        chip = Scripted(CARD)
+        chip.credential = told
+        reader = Taps([("in", chip)], RigClock(), RigPanel(), True)
+        reader.step()
+        assert reader.next_tap().credential == wanted
 
 
 def test_noise_is_told_when_it_lasts():
     assert run(*([NOISE] * 7 + [NOTHING]) * 3)[1] == []
     assert run(*[NOISE] * 50)[1] == [READER_NOISE]
+    assert run(*[NOISE] * 50, NOTHING)[1] == [READER_NOISE, OK]
 
 
 def test_unproven_card_is_a_tap_by_its_number_and_a_fault():
@@ -97,7 +151,7 @@ def test_dead_reader_keeps_no_other_waiting():
     reader = Taps([("in", dead), ("out", well)], RigClock(), panel)
     assert reader.step() == 10
     assert reader.next_tap().side == "out"
-    assert panel.faults == [READER_DEAD]
+    assert panel.readers == [("in", READER_DEAD)]
 
 
 class Gate:
@@ -159,7 +213,7 @@ def test_dead_reader_of_a_gate_is_told_and_the_other_works_on():
     gate.rig.run(500)
     gate.models[0].is_dead = True
     gate.rig.run(4000)
-    assert gate.rig.panel.faults == [READER_DEAD]
+    assert gate.rig.panel.readers == [("in", READER_DEAD)]
     assert gate.tap(TypeA(UID4), side=1) == [(GO, OK)]
     gate.models[0].is_dead = False
     gate.rig.run(8000)
