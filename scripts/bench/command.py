@@ -163,3 +163,19 @@ def reader(*, as_json: bool, polls: int) -> None:
     except report.BenchError as error:
         raise click.ClickException(str(error)) from error
     finish(outcome, as_json=as_json)
+
+
+@bench.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--count", type=click.IntRange(10), default=4000, show_default=True, help="Identifications in a round."
+)
+def auth(*, as_json: bool, count: int) -> None:
+    """A DESFire card proves itself: APDUs and computation, beside bare AES and the host's engine."""
+    from scripts.bench import auth as measured
+
+    try:
+        outcome = measured.run(count=count)
+    except report.BenchError as error:
+        raise click.ClickException(str(error)) from error
+    finish(outcome, as_json=as_json)
