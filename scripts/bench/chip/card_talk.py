@@ -27,7 +27,8 @@ _AUTHENTICATION = 2
 
 def now_us() -> int:
     """CPU microseconds of this process; as chip/measure.py has them."""
-    return int((time.process_time() if hasattr(time, "process_time") else time.clock()) * 1000000)
+    clock = getattr(time, "process_time", None) or time.clock
+    return int(clock() * 1000000)
 
 
 class Talk:

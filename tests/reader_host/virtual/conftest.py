@@ -2,7 +2,7 @@
 
 import pytest
 
-from reader_host.virtual.board import VirtualBoard
+from reader_host.virtual.board import HEAP_KB, VirtualBoard
 from tests.fixtures.components import free_port_number
 from tests.reader_host.virtual.hand import SETTINGS, Hand, provision, rows
 from tests.reader_host.virtual.peer import Peer
@@ -13,9 +13,10 @@ def boards(tmp_path):
     """make(kind, port, ...) -> VirtualBoard; all are switched off at the end."""
     made = []
 
-    def make(kind="gate", port=None, **values):
+    def make(kind="gate", port=None, heap_kb=HEAP_KB, **values):
         folder = tmp_path / f"board-{len(made)}"
-        board = VirtualBoard.create(folder, provision(kind, port or free_port_number()) | values)
+        given = provision(kind, port or free_port_number()) | values
+        board = VirtualBoard.create(folder, given, heap_kb=heap_kb)
         made.append(board)
         return board
 
