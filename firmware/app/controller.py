@@ -324,9 +324,10 @@ class Controller:
             self.write(record.GRANT, 0, account=account, amount=due, aux=bucket)
 
     def give_back(self, account: int, bucket: int, target: int) -> None:
-        """Return rights towards an R target; the record says it even when nothing was left."""
+        """Return rights towards an R target, or say that none are left; a locked board may not know how many."""
         if self.provision.kind == GATE:
             raise Fault(NOT_CAPABLE, "recall")
+        self.check_unlocked()
         due = self.holder.return_due(account, bucket, target)
         if due is not None:
             self.write(record.RETURN, 0, account=account, amount=due, aux=bucket)

@@ -256,6 +256,22 @@ def test_recall_returns_what_is_left():
     assert rig.parent.received()[seq].type == record.RETURN
 
 
+def test_board_that_lost_a_record_gives_nothing_back():
+    # It cannot know what it sold behind the record that rotted.
+    rig = rig_of(CANTEEN)
+    rig.tap(ANNA, "-")
+    sold = rig.of_type(record.SALE)[-1].seq
+    rig.clock.pass_ms(6000)
+    rig.tap(ANNA, "-")
+    rig.flash.cells[64 + 32 * (sold - 1) + 16] ^= 1
+    rig.reboot()
+    assert rig.controller.locked == errors.JOURNAL_BROKEN
+    rig.parent.connect()
+    head = rig.controller.journal.next_seq
+    rig.parent.send(envelope.RECALL, messages.pack_rights([messages.Right(11, 0, 40000)]))
+    assert rig.controller.journal.next_seq == head
+
+
 def test_doubled_and_old_grants_change_nothing():
     rig = rig_of(CANTEEN)
     rig.parent.connect()
