@@ -324,7 +324,7 @@ class Controller:
             self.write(record.GRANT, 0, account=account, amount=due, aux=bucket)
 
     def give_back(self, account: int, bucket: int, target: int) -> None:
-        """Return rights towards an R target, or say that none are left; not on a board that has locked itself."""
+        """Return rights towards an R target, or say that none are left; never on a board that is locked."""
         if self.provision.kind == GATE:
             raise Fault(NOT_CAPABLE, "recall")
         self.check_unlocked()
