@@ -7,8 +7,21 @@ at a time and taken in order: a lost one is asked for again.
 """
 
 import hashlib
+from collections import namedtuple
 
-from protocols.errors import STORAGE_MISSING, TABLE_CHUNK, TABLE_OLD, TABLE_ROOT, TABLE_SHAPE, Fault
+from protocols.errors import (
+    CARD_BLOCKED,
+    CARD_COPY,
+    CARD_UNKNOWN,
+    OK,
+    STORAGE_MISSING,
+    TABLE_CHUNK,
+    TABLE_OLD,
+    TABLE_ROOT,
+    TABLE_SHAPE,
+    Fault,
+)
+from protocols.ledger import record
 from protocols.mac import equal
 from protocols.wire import table
 from protocols.wire.messages import Want
@@ -21,6 +34,10 @@ _CHUNKS_PER_WANT = 8
 _RETRY_MS = 2000
 # A table whose root is wrong is fetched again so often, then the next manifest is waited for.
 _TRIES = 3
+
+# Who tapped: `reference` 8 bytes, `bits` its first four as in a record, `row` of the table or None,
+# `account` or 0, `refusal` OK, CARD_UNKNOWN, CARD_COPY or CARD_BLOCKED.
+Identity = namedtuple("Identity", ("reference", "bits", "row", "account", "refusal"))
 
 
 class Accounts:
@@ -66,6 +83,17 @@ class Accounts:
             return self._table.find(reference)
         except OSError as error:
             raise Fault(STORAGE_MISSING, "accounts", str(error.errno))  # noqa: B904
+
+    def identify(self, reference) -> Identity:
+        """Who has the card of a reference, and whether it may be served."""
+        row = self.find(reference)
+        bits = record.tap_aux(reference)
+        if row is None:
+            return Identity(reference, bits, None, 0, CARD_UNKNOWN)
+        if row.flags & table.COPY:
+            # Whether it is blocked too or not: somebody must hear of the copy.
+            return Identity(reference, bits, row, row.account, CARD_COPY)
+        return Identity(reference, bits, row, row.account, CARD_BLOCKED if row.flags & table.BLOCKED else OK)
 
     @property
     def credit_total(self) -> int:

@@ -8,9 +8,8 @@ network to sync.py.
 """
 
 import gc
-from collections import namedtuple
 
-from firmware.app.accounts import Accounts
+from firmware.app.accounts import Accounts, Identity
 from firmware.app.counters import CounterStore
 from firmware.app.repeats import Repeats
 from firmware.app.settings import SettingsStore, calendar_day
@@ -19,9 +18,6 @@ from firmware.hal import panel as show
 from firmware.hal.board import GATE
 from protocols.card.credential import DEVICE_REFERENCE_SIZE, canonical
 from protocols.errors import (
-    CARD_BLOCKED,
-    CARD_COPY,
-    CARD_UNKNOWN,
     DEVICE_LOCKED,
     JOURNAL_BROKEN,
     JOURNAL_FULL,
@@ -36,7 +32,6 @@ from protocols.ledger import record
 from protocols.ledger.holder import Holder
 from protocols.ledger.journal import HORIZON_DAYS, Journal
 from protocols.mac import DeviceKeys, Hmac
-from protocols.wire.table import BLOCKED, COPY
 
 # Records before the head that are read at boot for the memory of taps: eight of them may be baskets.
 _TAIL = 136
@@ -46,11 +41,6 @@ _REPLAY_MAX = 1024
 # a restored parent, give rights back and lock itself.
 _RESERVE = 64
 _MONEY = (record.SALE, record.VOID, record.GRANT, record.RETURN)
-
-
-# Who tapped: `reference` 8 bytes, `bits` its first four as in a record, `row` of the table or None,
-# `account` or 0, `refusal` OK, CARD_UNKNOWN, CARD_COPY or CARD_BLOCKED.
-Identity = namedtuple("Identity", ("reference", "bits", "row", "account", "refusal"))
 
 
 class Controller:
@@ -250,14 +240,7 @@ class Controller:
     def identify(self, tap) -> Identity:
         """Look the card of a tap up; Fault(BAD_CREDENTIAL) for an id that is none."""
         reference = self._reference.mac(canonical(tap.credential).encode())[:DEVICE_REFERENCE_SIZE]
-        row = self.accounts.find(reference)
-        bits = record.tap_aux(reference)
-        if row is None:
-            return Identity(reference, bits, None, 0, CARD_UNKNOWN)
-        if row.flags & COPY:
-            # Whether it is blocked too or not: somebody must hear of the copy.
-            return Identity(reference, bits, row, row.account, CARD_COPY)
-        return Identity(reference, bits, row, row.account, CARD_BLOCKED if row.flags & BLOCKED else OK)
+        return self.accounts.identify(reference)
 
     def is_repeat(self, who: Identity, tap) -> bool:
         """Whether this tap repeats an accepted one."""
