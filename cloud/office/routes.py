@@ -143,7 +143,7 @@ def record(device: str, epoch: int, seq: int) -> str:
             abort(404)
         pupil = None
         if reason and kept.view.account_id:
-            pupil = service.pupil(conn, school_id, kept.view.account_id, reason, g.now)
+            pupil = service.pupil(conn, school_id, kept.view.account_id, reason, g.now, g.session.who)
         entries = service.entries_of(conn, school_id, kept)
         goods = service.naming(conn, school_id, g.language)
     return render_template(
@@ -167,7 +167,7 @@ def find() -> str | Response:
             names = {label: device_name(label, g.language).replace("\u00a0", " ") for label in labels}
             kept = service.record_meant(conn, g.session.school_id, text, names)
             if kept is None:
-                found, more = service.search(conn, g.session.school_id, text, reason, g.now)
+                found, more = service.search(conn, g.session.school_id, text, reason, g.now, g.session.who)
         if kept is not None:
             return redirect(
                 url_for("office.record", device=kept.device_key, epoch=kept.epoch, seq=kept.seq), 303
@@ -179,7 +179,8 @@ def find() -> str | Response:
 def pupil(account: str) -> str:
     account_id = _number(account)
     with begin(g.site.engine) as conn:
-        found = service.pupil(conn, g.session.school_id, account_id, request.args.get("reason", ""), g.now)
+        reason = request.args.get("reason", "")
+        found = service.pupil(conn, g.session.school_id, account_id, reason, g.now, g.session.who)
         if found is None:
             abort(404)
         days = service.days_of_pupil(conn, g.session.school_id, account_id, g.times, g.now)

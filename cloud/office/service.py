@@ -229,23 +229,27 @@ def record_meant(
     return None
 
 
-def search(conn: Connection, school_id: int, text: str, reason: str, now: int) -> tuple[list[Found], bool]:
+def search(
+    conn: Connection, school_id: int, text: str, reason: str, now: int, who: str = ""
+) -> tuple[list[Found], bool]:
     """Pupils whose last name begins with the text, and whether there are more; a logged read."""
     wanted = text.strip().casefold().replace("ё", "е")
     if len(wanted) < 2:
         return [], False
     found = [
         _found(pupil)
-        for pupil in people.pupils(conn, school_id, _staff(reason, now))
+        for pupil in people.pupils(conn, school_id, _staff(reason, now, who))
         if f"{pupil.last_name} {pupil.first_name}".casefold().replace("ё", "е").startswith(wanted)
     ]
     found.sort(key=lambda one: one.name)
     return found[:_FOUND_MAX], len(found) > _FOUND_MAX
 
 
-def pupil(conn: Connection, school_id: int, account_id: int, reason: str, now: int) -> Found | None:
+def pupil(
+    conn: Connection, school_id: int, account_id: int, reason: str, now: int, who: str = ""
+) -> Found | None:
     """One pupil with a name; a logged read."""
-    found = people.pupil(conn, school_id, account_id, _staff(reason, now))
+    found = people.pupil(conn, school_id, account_id, _staff(reason, now, who))
     return None if found is None else _found(found)
 
 
@@ -292,8 +296,8 @@ def by_day(lines: Sequence[Any_], moment: Callable[[Any_], int], times: SchoolTi
     return [Day(moment(of_day[0]), of_day) for of_day in (list(group) for _, group in days)]
 
 
-def _staff(reason: str, now: int) -> people.Staff:
-    return people.Staff(WHO, reason if reason in REASONS else "other", now)
+def _staff(reason: str, now: int, who: str) -> people.Staff:
+    return people.Staff(who or WHO, reason if reason in REASONS else "other", now)
 
 
 def _found(one: people.Pupil) -> Found:

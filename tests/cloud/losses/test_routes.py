@@ -157,6 +157,7 @@ def test_contact_centre_blocks_with_name_and_reason(pages: Pages) -> None:
     staff = pages.staff(who="Иванова")
     page = staff.get(f"/office/pupils/{MASHA}?reason=lost+card").text
     assert "Закрыть эту карту" in page
+    assert "потерянная карта, Иванова" in words(staff.get("/office/more").text)
     path = f"/office/pupils/{MASHA}/lost"
     for fields in ({"reporter": "contact_centre", "reason": " "}, {"reporter": "parent", "reason": "x"}):
         assert staff.post(path, card=CARD, since="hour", **fields).status_code == 422
