@@ -240,10 +240,27 @@ def import_folder(config: Config, school: int, folder: Path, strict: bool, as_js
     if as_json:
         click.echo(json.dumps(report.as_json(), ensure_ascii=False))
     else:
-        for problem in report.problems:
+        for problem in (*report.problems, *report.warnings):
             click.echo(f"{problem.file}:{problem.line}: {problem.reason}", err=True)
         click.echo(f"{report.rows_applied} rows good, {report.rows_changed} of them new or changed")
     sys.exit(1 if report.problems else 0)
+
+
+def with_reader(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the card reader of a device, None where nobody said which."""
+    from cloud.devices import service as devices
+
+    @click.option("--reader", type=click.Choice(devices.READER_KINDS), default=None, help="Its card reader.")
+    @click.option("--uid-reversed", is_flag=True, help="The reader says the last byte of a number first.")
+    @click.option("--osdp-address", type=int, default=0, show_default=True, help="Of an OSDP reader.")
+    @wraps(command)
+    def run(*place: Any, reader: str | None, uid_reversed: bool, osdp_address: int, **values: Any) -> None:
+        if reader is None and (uid_reversed or osdp_address):
+            raise ConfigError("--reader: name the reader that this is said of")
+        chosen = devices.Reader(reader, uid_reversed, osdp_address) if reader else None
+        command(*place, reader=chosen, **values)
+
+    return run
 
 
 @cloud.command("add-device")
@@ -252,8 +269,12 @@ def import_folder(config: Config, school: int, folder: Path, strict: bool, as_js
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where provision.json goes.")
 @with_config
 @with_school
-def add_device(config: Config, school: int, label: str, kind: str, out: Path) -> None:
-    """Register a device and write its provisioning record, the only copy of its key in clear."""
+@with_reader
+def add_device(config: Config, school: int, label: str, kind: str, out: Path, reader: Any) -> None:
+    """Register a device and write its provisioning record, the only copy of its key in clear.
+
+    With --reader the record carries the card keys of that kind of device, where the reader can ask for proof.
+    """
     from cloud.devices import service as devices
 
     store, now, vault = engine(config.database_url), int(time.time()), Vault(config.keys_dir)
@@ -261,7 +282,7 @@ def add_device(config: Config, school: int, label: str, kind: str, out: Path) ->
         with begin(store) as conn:
             provision = devices.register(
                 conn, vault, school, label, kind, now,
-                broker_host=config.broker_host, broker_port=config.broker_port,
+                broker_host=config.broker_host, broker_port=config.broker_port, reader=reader,
             )  # fmt: skip
             devices.publish_tables(conn, vault, school, now)
             write_private(out, [json.dumps(provision, indent=1), "\n"])

@@ -91,10 +91,31 @@ personal_read = Table(
 card = Table(
     "card", metadata,
     _key("school_id"), Column("card_ref", LargeBinary, primary_key=True), _number("account_id"),
-    _text("kind", "card"), _text("status", "active"), _number("issued_at"),
+    _text("kind", "card"), _text("status", "active"), _number("issued_at"), _number("protected", 0),
+    _number("weak", 1), _number("key_version", 0), _maybe("until_day"),
     _refers("pupil", "school_id", "account_id"), _one_of("status", "active", "blocked"),
     CheckConstraint("length(card_ref) = 16", name="card_ref_length"),
     Index("card_by_account", "school_id", "account_id"),
+)  # fmt: skip
+# Other numbers under which readers may say a card: what is left of a longer one, and, as `is_copy`, the bare
+# serial number of a card that must prove itself.
+card_alias = Table(
+    "card_alias", metadata,
+    _key("school_id"), Column("alias_ref", LargeBinary, primary_key=True),
+    Column("card_ref", LargeBinary, primary_key=True), _number("is_copy", 0), _number("is_lossy", 0),
+    _refers("card", "school_id", "card_ref"), Index("card_alias_of_card", "school_id", "card_ref"),
+)  # fmt: skip
+# The PCs at which cards are issued, and what they did: each operation once, under the desk's own number.
+desk = Table(
+    "desk", metadata,
+    _key("school_id"), _key("desk_id"), _text("label"), _bytes("token_mac"), _number("made_at"),
+    _maybe("seen_at"), _maybe("revoked_at"), UniqueConstraint("token_mac"), _refers("school", "school_id"),
+)  # fmt: skip
+desk_operation = Table(
+    "desk_operation", metadata,
+    _key("school_id"), _key("desk_id"), Column("op_id", Text, primary_key=True), _text("operation"),
+    _bytes("content_mac"), _number("refusal"), _number("happened_at"), _number("learnt_at"),
+    _refers("desk", "school_id", "desk_id"),
 )  # fmt: skip
 
 # Devices and what they said.
@@ -102,7 +123,7 @@ device = Table(
     "device", metadata,
     _key("school_id"), _key("device_id"), _text("label"), _text("kind"), _number("epoch", 1),
     _number("table_version", 0), _number("settings_version", 0), _maybe("last_seen_at"), _number("online", 0),
-    _json("state"), UniqueConstraint("school_id", "label"), _refers("school", "school_id"),
+    _json("state"), _json("reader"), UniqueConstraint("school_id", "label"), _refers("school", "school_id"),
     _one_of("kind", "gate", "canteen"),
     CheckConstraint("device_id BETWEEN 1 AND 4294967295", name="device_id_range"),
 )  # fmt: skip
@@ -154,7 +175,8 @@ right_release = Table(
 alarm = Table(
     "alarm", metadata,
     _row_number(), _number("school_id"), _number("at"), _text("kind"), _text("detail", ""),
-    _refers("school", "school_id"), Index("alarm_by_time", "school_id", "at"),
+    _text("subject", ""), _refers("school", "school_id"), Index("alarm_by_time", "school_id", "at"),
+    Index("alarm_by_subject", "school_id", "kind", "subject"),
 )  # fmt: skip
 
 # The books.  Written by accounting only.

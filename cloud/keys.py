@@ -3,7 +3,7 @@
 Promises: a sealed value opens only with this folder's key file and only
 unchanged (AES-256-GCM); keys are made once, written for the owner only, never
 shown in a repr.  Leaves to others: backup of the folder (apart from the
-database), hardware modules, rotation.
+database), hardware modules, versions and their rotation (cloud/cards/masters.py).
 """
 
 import os
@@ -18,6 +18,7 @@ from protocols.mac import hkdf_sha256, hmac_sha256
 
 KEY_SIZE = 32
 _KEK_NAME = "kek"
+_SEALED = ("reference-", "card-")
 _VERSION = b"\x01"
 _NONCE_SIZE = 12
 
@@ -73,14 +74,27 @@ class Vault:
         key = self._reference_keys.get(school_id)
         if key is None:
             context = f"reference/{hex8(school_id)}".encode()
-            path = self._folder / f"reference-{hex8(school_id)}"
-            sealed = _read_or_create(path, lambda: self.seal(os.urandom(KEY_SIZE), context))
-            key = self._reference_keys[school_id] = self.open(sealed, context)
+            key = self.kept_key(f"reference-{hex8(school_id)}", context, KEY_SIZE)
+            self._reference_keys[school_id] = key
         return key
+
+    def kept_key(self, name: str, context: bytes, size: int) -> bytes:
+        """The random key in the file `name`, sealed under `context`; made at the first use."""
+        path = self._folder / name
+        sealed = _read_or_create(path, lambda: self.seal(os.urandom(size), context))
+        return self.open(sealed, context)
+
+    def mark(self, name: str) -> None:
+        """Leave an empty file `name` for good: a fact about a key that a restored database must not lose."""
+        _read_or_create(self._folder / name, lambda: b"")
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of the files that begin so, in the order of the alphabet."""
+        return sorted(each.name for each in self._folder.iterdir() if each.name.startswith(prefix))
 
     def _key_encryption_key(self) -> bytes:
         path = self._folder / _KEK_NAME
-        others = any(each.name.startswith("reference-") for each in self._folder.iterdir())
+        others = any(each.name.startswith(_SEALED) for each in self._folder.iterdir())
         if others and not path.exists():
             raise VaultError(f"{path} is missing though other keys are there: restore it from its backup")
         key = _read_or_create(path, lambda: os.urandom(KEY_SIZE))

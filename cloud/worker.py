@@ -82,6 +82,15 @@ def extend_calendars(store: Engine, now: int) -> int:
         return len(devices.extend_calendars(conn, now))
 
 
+def end_cards(store: Engine, vault: Vault, now: int) -> int:
+    """Publish tables where the newest still name a card whose last day is over; returns how many schools."""
+    with reading(store) as conn:
+        if not devices.cards_ended(conn, now):
+            return 0
+    with begin(store) as conn:
+        return len(devices.publish_ended(conn, vault, now))
+
+
 def run(config: Config, stop: threading.Event | None = None, *, lease_s: int = notifications.LEASE_S) -> None:
     """Work until `stop` is set; without one, until SIGTERM or Ctrl-C.
 
@@ -104,6 +113,7 @@ def run(config: Config, stop: threading.Event | None = None, *, lease_s: int = n
             if time.monotonic() >= check_at:
                 check_at = time.monotonic() + CHECK_S
                 extend_calendars(store, int(time.time()))
+                end_cards(store, vault, int(time.time()))
                 for line in check_books(store, int(time.time())):
                     log.error("books differ", what=line)
             if time.monotonic() >= payouts_at:

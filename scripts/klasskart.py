@@ -34,6 +34,7 @@ BRANCHES = {
     "bench": Branch("scripts.bench.command", "bench", "Measure the tap and the way to the books, as ratios."),
     "books": Branch("cloud.accounting.cli", "books", "Check, explain and export the books."),
     "card": Branch("reader_host.desk.command", "card", "Read printed card numbers; check card cryptography."),
+    "cards": Branch("cloud.cards.commands", "group", "Cards of a file, keys of cards, desks."),
     "cloud": Branch("cloud.cli", "cloud", "Run and look after the cloud: migrate, serve, ingest, worker."),
     "demo": Branch("scripts.play.command", "demo", "Start a demo school, or play a school's day once."),
     "desk": Branch("reader_host.desk.program", "desk", "Give, look at, replace and wipe cards on a reader."),

@@ -1,6 +1,7 @@
 """Alarms: what a person must look at, one row each.
 
-Promises: a row stays; the same thing told again within an hour is one row.
+Promises: a row stays; the same thing told again within an hour is one row, and
+whatever is said of one subject is one row for good.
 Leaves showing them to the office, sending them to notifications.
 """
 
@@ -17,7 +18,8 @@ _AGAIN_S = 3600
 class Alarm(NamedTuple):
     """`kind`: recovery, recovery_over, fork, witness_forged, archive_short,
     clock_refused, clock_confirmed, table_refused, payout_refused, payout_unread,
-    payouts_held, payouts_released, journal_begins_later, lost_card_refused.
+    payouts_held, payouts_released, journal_begins_later, lost_card_refused, card_copied,
+    number_shared, reader_dead.
     """
 
     at: int
@@ -25,16 +27,23 @@ class Alarm(NamedTuple):
     detail: str
 
 
-def raise_alarm(conn: Connection, school_id: int, kind: str, detail: str, now: int) -> None:
-    """Write an alarm down."""
-    if not store.was_raised(conn, school_id, kind, detail, now - _AGAIN_S):
-        store.add(conn, (school_id, now, kind, detail))
+def raise_alarm(
+    conn: Connection, school_id: int, kind: str, detail: str, now: int, subject: str = ""
+) -> None:
+    """Write an alarm down; `subject`: what it is about, where one alarm of this kind says enough of it."""
+    is_known = (
+        store.was_raised_about(conn, school_id, kind, subject)
+        if subject
+        else store.was_raised(conn, school_id, kind, detail, now - _AGAIN_S)
+    )
+    if not is_known:
+        store.add(conn, (school_id, now, kind, detail, subject))
 
 
-def raise_alarms(conn: Connection, school_id: int, found: Iterable[tuple[str, str]], now: int) -> None:
-    """Write several down: (kind, detail)."""
-    for kind, detail in found:
-        raise_alarm(conn, school_id, kind, detail, now)
+def raise_alarms(conn: Connection, school_id: int, found: Iterable[tuple[str, ...]], now: int) -> None:
+    """Write several down: (kind, detail) or (kind, detail, subject)."""
+    for kind, detail, *subject in found:
+        raise_alarm(conn, school_id, kind, detail, now, *subject)
 
 
 def alarms(conn: Connection, school_id: int, limit: int = 50) -> list[Alarm]:

@@ -14,9 +14,15 @@ def was_raised(conn: Connection, school_id: int, kind: str, detail: str, after: 
     return bool(bulk.select(conn, statement, (school_id, kind, detail, after)))
 
 
-def add(conn: Connection, row: tuple[int, int, str, str]) -> None:
-    """(school_id, at, kind, detail)"""
-    bulk.insert_rows(conn, db.alarm, [row], ("school_id", "at", "kind", "detail"))
+def was_raised_about(conn: Connection, school_id: int, kind: str, subject: str) -> bool:
+    """Whether an alarm of this kind about this subject stands there."""
+    statement = "SELECT 1 FROM alarm WHERE school_id = ? AND kind = ? AND subject = ? LIMIT 1"
+    return bool(bulk.select(conn, statement, (school_id, kind, subject)))
+
+
+def add(conn: Connection, row: tuple[int, int, str, str, str]) -> None:
+    """(school_id, at, kind, detail, subject)"""
+    bulk.insert_rows(conn, db.alarm, [row], ("school_id", "at", "kind", "detail", "subject"))
 
 
 def latest(conn: Connection, school_id: int, limit: int) -> Sequence[Any]:

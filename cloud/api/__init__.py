@@ -1,1 +1,1 @@
-"""JSON for programs.  So far only what the tap panel of a demo asks."""
+"""JSON for programs: for the desks that issue cards, and for the tap panel of a demo."""

@@ -1,7 +1,9 @@
-"""JSON of a demo: what the tap panel needs to show the way of a tap.
+"""JSON for the desks that issue cards, and for the tap panel of a demo.
 
-Promises: these addresses exist only in a demo (app.py), and answer only to who
-holds the demo's token.  Leaves what is told to service.py.
+Promises: a desk is let in by its own token, and sees its own school; a token that is
+none gets 401 and nothing else.  The addresses of the panel exist only in a demo
+(app.py), and answer only to who holds the demo's token.  Leaves what is told to
+service.py and what is done to cards.service.
 """
 
 from typing import Any
@@ -9,13 +11,60 @@ from typing import Any
 from flask import Blueprint, abort, g, request
 
 from cloud.api import service
-from cloud.db import reading
+from cloud.cards import service as cards
+from cloud.db import begin, lock_school, reading
+from cloud.devices import service as devices
 from cloud.people import service as people
 from protocols.errors import Fault
 from protocols.ids import parse_hex8
 from protocols.mac import equal
 
 demo = Blueprint("demo", __name__, url_prefix="/demo")
+desk = Blueprint("desk", __name__, url_prefix="/api/desk")
+_BEARER = "Bearer "
+
+
+@desk.before_request
+def _only_a_desk() -> None:
+    """The token stands in a header that no page of a browser sends by itself, so Origin is not asked for."""
+    given = request.headers.get("Authorization", "")
+    with reading(g.site.engine) as conn:
+        found = cards.desk_of(conn, g.site.vault, given.removeprefix(_BEARER))
+    if found is None or not given.startswith(_BEARER):
+        abort(401)
+    g.desk = found
+
+
+@desk.post("/cards")
+def take_cards() -> dict[str, Any]:
+    """`{"operations": [...]}`, see cards/operations.py; `{"results": [{op_id, result, number, text}]}`.
+
+    400 unless the body is such a list of at most BATCH_MAX; then nothing was done.
+    """
+    told = request.get_json(silent=True)
+    operations = told.get("operations") if isinstance(told, dict) else None
+    if not isinstance(operations, list) or len(operations) > cards.BATCH_MAX:
+        abort(400)
+    school_id = g.desk.school_id
+    with begin(g.site.engine) as conn:
+        lock_school(conn, school_id)
+        answers, changes = cards.perform(conn, g.site.vault, g.desk, operations, now=g.now)
+        if changes:
+            devices.publish_tables(conn, g.site.vault, school_id, g.now)
+    return {
+        "results": [
+            {"op_id": one.op_id, "result": "refused" if one.number else "accepted", "number": one.number,
+             "text": one.text}
+            for one in answers
+        ]
+    }  # fmt: skip
+
+
+@desk.get("/roster")
+def roster() -> dict[str, Any]:
+    """`{"pupils": [{student, name, class, cards}]}`: who is at the school, and how many cards they have."""
+    with begin(g.site.engine) as conn:
+        return {"pupils": service.roster(conn, g.desk, g.now)}
 
 
 @demo.before_request

@@ -1,7 +1,7 @@
-"""What became of one record, all the way: books and messages.
+"""Who goes to the school, for a desk; what became of one record, to books and messages, for a demo.
 
-Promises: phones are masked; the answer for a record that has not arrived says so
-and is not an error.  For demos only: it shows the texts of messages.
+Promises: each reading of names stands in the log of reads; phones are masked; the answer for a record
+that has not arrived says so and is not an error.  The texts of messages are shown in demos only.
 """
 
 from typing import Any
@@ -9,11 +9,28 @@ from typing import Any
 from sqlalchemy import Connection
 
 from cloud.accounting import service as accounting
+from cloud.cards import service as cards
 from cloud.keys import Vault
 from cloud.notifications import service as notifications
 from cloud.people import service as people
 from cloud.records import service as records
 from protocols.ids import hex8
+
+
+def roster(conn: Connection, desk: cards.Desk, now: int) -> list[dict[str, Any]]:
+    """Active pupils of the desk's school, by the school's own number; written into the log of reads."""
+    staff = people.Staff(f"desk {desk.label}", "roster of the desk", now)
+    counts = cards.counts(conn, desk.school_id)
+    return [
+        {
+            "student": one.external_id,
+            "name": " ".join(part for part in (one.last_name, one.first_name, one.middle_name) if part),
+            "class": one.class_name,
+            "cards": counts.get(one.account_id, 0),
+        }
+        for one in people.pupils(conn, desk.school_id, staff)
+        if one.status == "active"
+    ]
 
 
 def pupils(conn: Connection, school_id: int) -> list[dict[str, str]]:

@@ -1,44 +1,93 @@
 """Cards: issue, block, find, and the rows that go into the tables of devices.
 
-Promises: only the keyed reference of a card is kept; a card points at one
-account, an account may have many cards; a card opens nothing when it is blocked
-or when its pupil has left.  Leaves it to the caller to publish new tables to the
-devices after a change (devices.service.publish_tables).
+Promises: only the keyed references of a card are kept; a card points at one
+account, an account may have many cards; a card opens nothing when it is blocked,
+when its last day has passed or when its pupil has left; the bare serial number
+of a card that proves itself opens nothing at all.  Leaves it to the caller to
+publish new tables to the devices after a change (devices.service.publish_tables).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from cloud.cards import store
-from cloud.cards.importer import COLUMNS, import_cards
+from cloud.cards import book, store
+from cloud.cards.book import ACTIVE, BLOCKED, KINDS, TEMPORARY, CardRefused, CardTaken, Wish
+from cloud.cards.desks import Desk, DeskRefused, add_desk, desk_file, desk_of, desks, revoke_desk
+from cloud.cards.importer import COLUMNS, Imported, Spelling, import_cards
+from cloud.cards.masters import (
+    ROLES,
+    Master,
+    MasterRefused,
+    for_desk,
+    for_device,
+    make_all,
+    retire,
+    rotate,
+    versions,
+)
+from cloud.cards.operations import BATCH_MAX, Answer, perform
 from cloud.keys import Vault
 from cloud.people import service as people
 from protocols.card import credential
 
-__all__ = ["COLUMNS", "import_cards"]
-
-
-class CardTaken(Exception):
-    """The credential already opens another account; block or move that card first."""
+__all__ = [
+    "BATCH_MAX",
+    "COLUMNS",
+    "KINDS",
+    "ROLES",
+    "TEMPORARY",
+    "Answer",
+    "CardRefused",
+    "CardTaken",
+    "Desk",
+    "DeskRefused",
+    "Imported",
+    "Master",
+    "MasterRefused",
+    "Spelling",
+    "add_desk",
+    "desk_file",
+    "desk_of",
+    "desks",
+    "for_desk",
+    "for_device",
+    "import_cards",
+    "make_all",
+    "perform",
+    "retire",
+    "revoke_desk",
+    "rotate",
+    "versions",
+]
 
 
 class Card(NamedTuple):
-    """A card of an account: `status` is `active` or `blocked`, `card_ref` 16 bytes."""
+    """A card of an account: `status` is `active` or `blocked`, `card_ref` 16 bytes.
+
+    `kind`: card, temporary, second, fob or city; `is_protected`: it proves itself
+    with a key of `key_version`; `is_weak`: its number can be copied, so the daily limit of weak
+    cards holds; `until_day`: the last day of a temporary card, days from 1970-01-01.
+    """
 
     card_ref: bytes
     account_id: int
     kind: str
     status: str
     issued_at: int
+    is_protected: bool
+    is_weak: bool
+    key_version: int
+    until_day: int | None
 
 
 class TableCard(NamedTuple):
-    """What a device's table holds of a card.
+    """What a device's table holds of one number of a card.
 
-    `reference`: the first 8 bytes of card_ref; `active`: the card is not
-    blocked and its pupil is at the school; `home_device`: where the money of
-    this pupil's class is placed, or None.
+    `reference`: the first 8 bytes of the number's reference; `active`: the card is not
+    blocked, its last day has not passed and its pupil is at the school; `home_device`: where
+    the money of this pupil's class is placed, or None; `is_copy`: the bare
+    number of a card that proves itself.
     """
 
     reference: bytes
@@ -46,6 +95,21 @@ class TableCard(NamedTuple):
     active: bool
     class_id: int
     home_device: int | None
+    is_weak: bool = True
+    is_copy: bool = False
+
+
+class Told(NamedTuple):
+    """What devices are told of a school's cards.
+
+    `exact`: to readers that say whole numbers; `lossy`: to readers that may leave a part
+    out; `shared`: references of such numbers that more than one card has, so that
+    none of them is told, with the accounts of those cards.
+    """
+
+    exact: list[TableCard]
+    lossy: list[TableCard]
+    shared: dict[bytes, tuple[int, ...]]
 
 
 def issue(
@@ -55,24 +119,26 @@ def issue(
     account_id: int,
     canonical: str,
     now: int,
-    kind: str = "card",
+    kind: str = KINDS[0],
+    *,
+    uid: str = "",
+    until_day: int | None = None,
+    key_version: int = 0,
 ) -> bytes:
     """Give a card to an account and return its reference; the same again changes nothing.
 
     `canonical` is any spelling that protocols.card.credential accepts, or
-    Fault(BAD_CREDENTIAL).  CardTaken when it opens another account.
+    Fault(BAD_CREDENTIAL); `uid`: the serial number (`a:...`) of a card that proves itself;
+    `until_day`: the last day of a temporary card, behind which it is free for another
+    pupil.  CardTaken when it opens another account, CardRefused for the bare number
+    of a protected card, Fault(CARD_KIND) for a random number or one with a part left out.
     """
-    card_ref = reference(vault, school_id, canonical)
-    row = store.get(conn, school_id, card_ref)
-    if row is None:
-        store.add(
-            conn,
-            [{"school_id": school_id, "card_ref": card_ref, "account_id": account_id, "kind": kind,
-              "status": "active", "issued_at": now}],
-        )  # fmt: skip
-    elif row.account_id != account_id:
-        raise CardTaken("the card opens another account")
-    return card_ref
+    numbers = book.numbers_of(vault.reference_key(school_id), canonical, uid)
+    known = book.read_for(conn, school_id, numbers)
+    today = book.day_of(conn, school_id, now)
+    known.give(Wish(numbers, account_id, kind, until_day, key_version), today=today, now=now)
+    known.write(conn)
+    return numbers.card_ref
 
 
 def reference(vault: Vault, school_id: int, text: str) -> bytes:
@@ -88,12 +154,12 @@ def find(conn: Connection, vault: Vault, school_id: int, text: str) -> Card | No
 
 def block(conn: Connection, school_id: int, card_ref: bytes) -> bool:
     """Close a card; False when there is none or it is closed.  Acts at a device with its next table."""
-    return store.set_status(conn, school_id, card_ref, "blocked")
+    return store.set_status(conn, school_id, card_ref, BLOCKED)
 
 
 def unblock(conn: Connection, school_id: int, card_ref: bytes) -> bool:
     """Open a blocked card again; False when there is none or it is open."""
-    return store.set_status(conn, school_id, card_ref, "active")
+    return store.set_status(conn, school_id, card_ref, ACTIVE)
 
 
 def of_account(conn: Connection, school_id: int, account_id: int) -> list[Card]:
@@ -101,23 +167,54 @@ def of_account(conn: Connection, school_id: int, account_id: int) -> list[Card]:
     return [_card(row) for row in store.of_account(conn, school_id, account_id)]
 
 
-def table_cards(conn: Connection, school_id: int) -> list[TableCard]:
-    """Every card of a school as devices shall know it, by reference."""
+def references(conn: Connection, school_id: int, card_ref: bytes) -> list[bytes]:
+    """Every reference under which readers may say a card, its own first; a copy says one of them too."""
+    return [card_ref, *(bytes(row.alias_ref) for row in store.aliases_of(conn, school_id, [card_ref]))]
+
+
+def counts(conn: Connection, school_id: int) -> dict[int, int]:
+    """account_id to how many active cards it has."""
+    return store.counts(conn, school_id)
+
+
+def ended_since(conn: Connection, school_id: int, from_day: int, today: int) -> bool:
+    """Whether a card's last day was from_day or later, and before today: tables of from_day still name it."""
+    return store.ended(conn, school_id, from_day, today)
+
+
+def table_cards(conn: Connection, school_id: int, today: int = 0) -> Told:
+    """Every card of a school as devices shall know it on this day, by reference."""
     accounts = {account.account_id: account for account in people.accounts(conn, school_id)}
-    rows = []
-    for row in store.all_of(conn, school_id):
-        account = accounts[row.account_id]
-        rows.append(
-            TableCard(
-                row.card_ref[: credential.DEVICE_REFERENCE_SIZE],
-                row.account_id,
-                row.status == "active" and account.active,
-                account.class_id,
-                account.home_device,
-            )
-        )
-    return rows
+    known = book.read(conn, school_id)
+
+    def row(ref: bytes, card_ref: bytes, is_copy: bool) -> TableCard:
+        values = known.cards[card_ref]
+        account = accounts[values["account_id"]]
+        is_open = values["status"] == ACTIVE and not book.is_over(values["until_day"], today)
+        return TableCard(
+            ref[: credential.DEVICE_REFERENCE_SIZE], account.account_id, is_open and account.active,
+            account.class_id, account.home_device, bool(values["weak"]), is_copy,
+        )  # fmt: skip
+
+    exact = {card_ref: row(card_ref, card_ref, is_copy=False) for card_ref in known.cards}
+    lossy: dict[bytes, TableCard] = {}
+    shared: dict[bytes, tuple[int, ...]] = {}
+    for ref, cards in sorted(known.meant.items()):
+        for card_ref, form in cards.items():
+            if not form.is_lossy:
+                # The bare number of a card that proves itself: a card that it was before is none any more.
+                exact[ref] = row(ref, card_ref, is_copy=True)
+            elif known.names_one(ref):
+                lossy[ref] = row(ref, card_ref, form.is_copy)
+            else:
+                own = [ref] if ref in known.cards else []
+                shared[ref] = tuple(sorted({known.cards[each]["account_id"] for each in (*cards, *own)}))
+    heard = {**{ref: one for ref, one in exact.items() if ref not in shared}, **lossy}
+    return Told([exact[ref] for ref in sorted(exact)], [heard[ref] for ref in sorted(heard)], shared)
 
 
-def _card(row: Row) -> Card:
-    return Card(row.card_ref, row.account_id, row.kind, row.status, row.issued_at)
+def _card(row: Any) -> Card:
+    return Card(
+        row.card_ref, row.account_id, row.kind, row.status, row.issued_at, bool(row.protected),
+        bool(row.weak), row.key_version, row.until_day,
+    )  # fmt: skip

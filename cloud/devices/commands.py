@@ -14,7 +14,7 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from cloud.cli import cloud, with_config, with_school
+from cloud.cli import cloud, with_config, with_reader, with_school
 from cloud.config import Config, ConfigError, write_private
 from cloud.db import begin, engine
 from cloud.devices import service as devices
@@ -97,13 +97,19 @@ def command(
 @click.option("--journal-read", is_flag=True, help="The old journal was read to its end, its key destroyed.")
 @with_config
 @with_school
-def new_epoch(config: Config, school: int, label: str, out: Path, journal_read: bool) -> None:
-    """Provision a device anew with a new key; the old epoch counts as lost unless its journal was read."""
+@with_reader
+def new_epoch(
+    config: Config, school: int, label: str, out: Path, journal_read: bool, reader: devices.Reader | None
+) -> None:
+    """Provision a device anew with a new key; the old epoch counts as lost unless its journal was read.
+
+    It keeps the reader it had unless --reader names another; card keys are those in force now.
+    """
 
     def work(conn: Connection, vault: Vault, now: int) -> int:
         provision = devices.new_epoch(
             conn, vault, school, label, now, journal_read=journal_read,
-            broker_host=config.broker_host, broker_port=config.broker_port,
+            broker_host=config.broker_host, broker_port=config.broker_port, reader=reader,
         )  # fmt: skip
         devices.publish_tables(conn, vault, school, now)
         write_private(out, [json.dumps(provision, indent=1), "\n"])

@@ -16,9 +16,10 @@ from sqlalchemy import Connection
 from cloud.accounting import service as accounting
 from cloud.alarms import service as alarms
 from cloud.db import lock_school
-from cloud.devices import registry, store
+from cloud.devices import readers, registry, store
 from cloud.devices.broker import password_hash
 from cloud.devices.placement import holding, settle
+from cloud.devices.readers import Reader
 from cloud.devices.settings import money_rules
 from cloud.keys import Vault
 from protocols.errors import WIRE_EPOCH
@@ -57,6 +58,7 @@ def add_epoch(
     *,
     label: str,
     kind: str,
+    reader: str = "{}",
     random_bytes: RandomBytes = os.urandom,
 ) -> dict[str, Any]:
     """Open an epoch with a new key; returns key and broker password, the only copies in clear."""
@@ -70,7 +72,16 @@ def add_epoch(
     registry.write(
         vault,
         registry.Enrolment(
-            school_id, device_id, epoch, label, kind, sealed.hex(), head_mac.hex(), broker_hash, incarnation
+            school_id,
+            device_id,
+            epoch,
+            label,
+            kind,
+            sealed.hex(),
+            head_mac.hex(),
+            broker_hash,
+            incarnation,
+            reader,
         ),
     )
     return {"key": key.hex(), "password": password}
@@ -87,9 +98,12 @@ def new_epoch(
     broker_host: str = "127.0.0.1",
     broker_port: int = 1883,
     world_clock: bool = False,
+    reader: Reader | None = None,
     random_bytes: RandomBytes = os.urandom,
 ) -> dict[str, Any]:
     """The same device again with a new key: returns its provisioning record.
+
+    `reader`: another card reader than it had; card keys are those in force now.
 
     `journal_read`: a person states that the old journal was read to its end and
     its key is destroyed: the old epoch is closed and its rights return to the
@@ -98,6 +112,8 @@ def new_epoch(
     """
     lock_school(conn, school_id)
     device = _device(conn, school_id, label)
+    has = reader or readers.kept(store.read_json(device.reader))
+    said = readers.text(has)
     status = store.epoch(conn, school_id, device.device_id, device.epoch).status
     if journal_read and status != "closed":
         _set_status(conn, vault, school_id, device, "closed")
@@ -108,9 +124,9 @@ def new_epoch(
     epoch = 1 + max([device.epoch, *known])
     made = add_epoch(
         conn, vault, school_id, device.device_id, epoch,
-        label=label, kind=device.kind, random_bytes=random_bytes,
+        label=label, kind=device.kind, reader=said, random_bytes=random_bytes,
     )  # fmt: skip
-    store.begin_epoch(conn, school_id, device.device_id, epoch)
+    store.begin_epoch(conn, school_id, device.device_id, epoch, said)
     end_recovery(conn, school_id, now)
     return {
         "school": school_id,
@@ -124,6 +140,7 @@ def new_epoch(
         "username": hex8(device.device_id),
         "password": made["password"],
         "world_clock": world_clock,
+        **readers.provision(vault, school_id, device.device_id, device.kind, has),
     }
 
 
@@ -251,7 +268,7 @@ def _add_again(conn: Connection, line: registry.Enrolment) -> None:
         label = line.label
         while label in store.labels(conn, line.school_id):
             label += "'"
-        store.add_device(conn, *place, label, line.kind)
+        store.add_device(conn, *place, label, line.kind, line.reader)
     sealed, head_mac = bytes.fromhex(line.key_sealed), bytes.fromhex(line.head_mac)
     store.add_epoch(conn, *place, line.epoch, sealed, head_mac, line.broker_hash, line.incarnation)
     # A database that was set back may have opened a later epoch before anybody knew that it was.
@@ -260,7 +277,7 @@ def _add_again(conn: Connection, line: registry.Enrolment) -> None:
         if one.epoch < newest:
             store.set_epoch_status(conn, *place, one.epoch, "lost", WIRE_EPOCH)
     if newest == line.epoch:
-        store.begin_epoch(conn, *place, line.epoch)
+        store.begin_epoch(conn, *place, line.epoch, line.reader)
 
 
 def _device(conn: Connection, school_id: int, label: str) -> Any:

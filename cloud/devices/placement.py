@@ -14,14 +14,16 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from cloud.accounting import service as accounting
+from cloud.alarms import service as alarms
 from cloud.benefits import service as benefits
 from cloud.cards import service as cards
 from cloud.db import lock_school
-from cloud.devices import meal_rights, store
+from cloud.devices import meal_rights, readers, store
 from cloud.devices.settings import benefit_minor, money_rules
 from cloud.formats import SchoolTime
 from cloud.payouts import service as payouts
 from cloud.people import service as people
+from protocols.ids import hex8
 from protocols.ledger import holder, parent
 from protocols.ledger.record import MONEY
 from protocols.wire import table
@@ -63,15 +65,16 @@ def publish_tables(conn: Connection, school_id: int, now: int) -> int:
     devices = store.open_devices(conn, school_id)
     version = store.next_table_version(conn, school_id)
     _spread_classes(conn, school_id, devices)
-    known = cards.table_cards(conn, school_id)
-    granted, moved, placed_meals = _place(conn, school_id, devices, known, version, today)
-    told = {card.account_id for card in known}
+    known = cards.table_cards(conn, school_id, today)
+    granted, moved, placed_meals = _place(conn, school_id, devices, known.exact, version, today)
+    told = {card.account_id for card in known.exact}
+    lossy = _lossy(conn, school_id, devices, known, now)
     tables, placed = [], []
     for device in devices:
         totals = granted[device.device_id] if device.kind == parent.CANTEEN else {}
         rows = [
             _row(card, totals, *placed_meals.told.get((device.device_id, card.account_id), (0, 0)))
-            for card in known
+            for card in (known.lossy if device.device_id in lossy else known.exact)
         ]
         is_till = device.kind == parent.CANTEEN
         image = table.build(rows, version, today, placed_meals.credit_total if is_till else 0)
@@ -110,6 +113,26 @@ def replace_tables(conn: Connection, applied: Mapping[tuple[int, int], int], now
             publish_tables(conn, school_id, now)
 
 
+def publish_ended(conn: Connection, now: int) -> list[int]:
+    """New tables for schools whose newest ones still name a card whose last day is over; returns those."""
+    schools = cards_ended(conn, now)
+    for school_id in schools:
+        publish_tables(conn, school_id, now)
+    return schools
+
+
+def cards_ended(conn: Connection, now: int) -> list[int]:
+    """The schools whose newest tables still name a card whose last day is over."""
+    found = []
+    for school in people.schools(conn):
+        times, made_at = SchoolTime(school.time_zone, "ru"), store.tables_made_at(conn, school.school_id)
+        if made_at is not None and cards.ended_since(
+            conn, school.school_id, times.day(made_at), times.day(now)
+        ):
+            found.append(school.school_id)
+    return found
+
+
 def settle(conn: Connection, school_id: int, now: int) -> int:
     """Settle days that are still open and repay what is owed for meals; returns the school's day."""
     today = SchoolTime(store.school(conn, school_id).time_zone, "ru").day(now)
@@ -131,9 +154,28 @@ def offer(conn: Connection, school_id: int, account_ids: Sequence[int], now: int
             store.add_downlinks(conn, school_id, [device_id], "grant", {"accounts": part}, now)
 
 
+def _lossy(conn: Connection, school_id: int, devices: Any, known: cards.Told, now: int) -> set[int]:
+    """The devices whose reader may leave a part of a number out; where there is one, what means two cards
+    there is for a person to see."""
+    found = {
+        device.device_id
+        for device in devices
+        if (reader := readers.kept(store.read_json(device.reader))) and reader.is_lossy
+    }
+    if found:
+        for reference, accounts in sorted(known.shared.items()):
+            whose = ", ".join(map(hex8, accounts))
+            detail = f"accounts {whose}: readers that leave a part of the number out know neither card"
+            alarms.raise_alarm(conn, school_id, "number_shared", detail, now, reference.hex()[:16])
+    return found
+
+
 def _row(card: cards.TableCard, totals: dict[int, int], flags: int, benefit_days: int) -> table.Row:
-    flags |= 0 if card.active else table.BLOCKED
     class_number = card.class_id if card.class_id <= 0xFF else 0
+    if card.is_copy:
+        return table.Row(card.reference, card.account_id, 0, 0, table.COPY, class_number)
+    flags |= 0 if card.active else table.BLOCKED
+    flags |= table.WEAK if card.is_weak else 0
     total = totals.get(card.account_id, 0)
     return table.Row(card.reference, card.account_id, total, benefit_days, flags, class_number)
 

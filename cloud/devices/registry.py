@@ -16,7 +16,10 @@ FILE_NAME = "registry.jsonl"
 
 
 class Enrolment(NamedTuple):
-    """A new epoch of a device.  `key_sealed`, `head_mac` in hex; `incarnation`: of the school then."""
+    """A new epoch of a device.
+
+    `key_sealed`, `head_mac` in hex; `incarnation`: of the school then; `reader`: its card reader as JSON.
+    """
 
     school_id: int
     device_id: int
@@ -27,6 +30,7 @@ class Enrolment(NamedTuple):
     head_mac: str
     broker_hash: str
     incarnation: int
+    reader: str = "{}"
 
 
 class StatusChange(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from cloud.accounting import service as accounting
-from cloud.devices import placement, store
+from cloud.devices import placement, readers, store
 from cloud.devices.broker import broker_files
 from cloud.devices.calendar import calendar, day_of
 from cloud.devices.calendar import schools_to_extend as calendars_end
@@ -31,7 +31,9 @@ from cloud.devices.epochs import (
     read_registry,
     release,
 )
-from cloud.devices.placement import replace_tables
+from cloud.devices.placement import cards_ended, replace_tables
+from cloud.devices.readers import KINDS as READER_KINDS
+from cloud.devices.readers import Reader
 from cloud.devices.registry import FILE_NAME as REGISTRY_FILE
 from cloud.devices.remote import (
     LIFE_S,
@@ -65,17 +67,20 @@ from protocols.ledger.record import MONEY
 
 __all__ = [
     "LIFE_S",
+    "READER_KINDS",
     "REGISTRY_FILE",
     "WIRE_KINDS",
     "Asked",
     "EpochRefused",
     "MoneyRules",
     "Obeyed",
+    "Reader",
     "Released",
     "benefit_minor",
     "broker_files",
     "calendar",
     "calendars_end",
+    "cards_ended",
     "command",
     "commands_of",
     "confirm_day",
@@ -173,10 +178,12 @@ def register(
     broker_host: str = "127.0.0.1",
     broker_port: int = 1883,
     world_clock: bool = False,
+    reader: Reader | None = None,
     random_bytes: RandomBytes = os.urandom,
 ) -> dict[str, Any]:
     """A new device in epoch 1; returns its provisioning record, the only copy of its key in clear.
 
+    `reader`: its card reader; one that can ask for proof gets the keys of its role.
     DeviceRefused for an unknown kind or a label that is taken.  The broker's
     files (broker_files) and the tables (publish_tables) are written after it.
     """
@@ -188,8 +195,11 @@ def register(
     device_id = random_id(random_bytes)
     while device_id in taken:
         device_id = random_id(random_bytes)
-    store.add_device(conn, school_id, device_id, label, kind)
-    made = add_epoch(conn, vault, school_id, device_id, 1, label=label, kind=kind, random_bytes=random_bytes)
+    said = readers.text(reader)
+    store.add_device(conn, school_id, device_id, label, kind, said)
+    made = add_epoch(
+        conn, vault, school_id, device_id, 1, label=label, kind=kind, reader=said, random_bytes=random_bytes
+    )
     if not store.school(conn, school_id).settings_version:
         publish_settings(conn, school_id, now)
     return {
@@ -204,6 +214,7 @@ def register(
         "username": hex8(device_id),
         "password": made["password"],
         "world_clock": world_clock,
+        **readers.provision(vault, school_id, device_id, kind, reader),
     }
 
 
@@ -215,6 +226,12 @@ def publish_tables(conn: Connection, vault: Vault, school_id: int, now: int) -> 
     """
     del vault
     return placement.publish_tables(conn, school_id, now)
+
+
+def publish_ended(conn: Connection, vault: Vault, now: int) -> list[int]:
+    """New tables for each school in which a temporary card has ended since the last; returns the schools."""
+    del vault
+    return placement.publish_ended(conn, now)
 
 
 def offer_rights(conn: Connection, school_id: int, account_ids: Sequence[int], now: int) -> None:

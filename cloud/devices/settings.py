@@ -39,6 +39,8 @@ _OF_MONEY: dict[str, int | bool] = {
     "cap_device_minor": 20_000_000,
     "slack_minor": 0,
     "credit_minor": 0,
+    # What the cards of one account that can be copied may spend on one line in a day; 0: no limit.
+    "weak_day_minor": 30_000,
 }
 _HIGHEST_CREDIT = "credit_highest_minor"
 
@@ -46,6 +48,7 @@ _HIGHEST_CREDIT = "credit_highest_minor"
 class MoneyRules(NamedTuple):
     """Minor units: CAP per key, CAP_DEVICE per holder, slack per purse, meal credit per account.
 
+    `weak_day_minor`: what the copyable cards of one account may spend on one line in a day, 0: all.
     `credit_highest_minor`: the highest meal credit that the school has ever allowed: rights that are
     out stay out when it allows less.
     """
@@ -54,6 +57,7 @@ class MoneyRules(NamedTuple):
     cap_device_minor: int
     slack_minor: int
     credit_minor: int
+    weak_day_minor: int
     credit_highest_minor: int
 
     def slack(self, bucket: int) -> int:
@@ -83,7 +87,7 @@ def settings_for(conn: Connection, school_id: int, kind: str, now: int) -> Setti
 
     `now`, UTC seconds, decides the school's offset from UTC.
     """
-    row = store.school(conn, school_id)
+    row, rules = store.school(conn, school_id), money_rules(conn, school_id)
     chosen = {**_OF_KIND, **_chosen(row).get(kind, {})}
     offset = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(row.time_zone)).utcoffset()
     flags = FIXED_MOMENT * bool(chosen["fixed_moment"]) | OFFLINE_AT_ONCE * bool(chosen["offline_at_once"])
@@ -98,9 +102,9 @@ def settings_for(conn: Connection, school_id: int, kind: str, now: int) -> Setti
         chosen["verdict_ms"],
         chosen["passage_ms"],
         flags,
-        money_rules(conn, school_id).cap_minor,
+        rules.cap_minor,
         *calendar(conn, school_id),
-        0,
+        rules.weak_day_minor,
         menu,
     )
 
@@ -109,8 +113,8 @@ def set_settings(
     conn: Connection, school_id: int, now: int, *, kinds: tuple[str, ...] = KINDS, **values: int | bool
 ) -> int:
     """Change settings of some kinds of devices (repeat_ms, verdict_ms, passage_ms, fixed_moment,
-    offline_at_once) or the bounds of money (cap_minor, cap_device_minor, slack_minor, credit_minor) and
-    publish them.
+    offline_at_once) or the bounds of money (cap_minor, cap_device_minor, slack_minor, credit_minor,
+    weak_day_minor) and publish them.
 
     Returns the new version.  Fault(FIELD_RANGE) names a value that cannot be.
     """

@@ -21,10 +21,12 @@ _OBEYED = (
 )
 
 
-def add_device(conn: Connection, school_id: int, device_id: int, label: str, kind: str) -> None:
-    """A new device in epoch 1."""
-    columns = ("school_id", "device_id", "label", "kind", "epoch")
-    bulk.insert_rows(conn, db.device, [(school_id, device_id, label, kind, 1)], columns)
+def add_device(
+    conn: Connection, school_id: int, device_id: int, label: str, kind: str, reader: str = "{}"
+) -> None:
+    """A new device in epoch 1; `reader`: as JSON."""
+    columns = ("school_id", "device_id", "label", "kind", "epoch", "reader")
+    bulk.insert_rows(conn, db.device, [(school_id, device_id, label, kind, 1, reader)], columns)
 
 
 def add_epoch(
@@ -46,14 +48,14 @@ def add_epoch(
     bulk.insert_rows(conn, db.device_epoch, [row], columns)
 
 
-def begin_epoch(conn: Connection, school_id: int, device_id: int, epoch: int) -> None:
-    """The device has a new epoch: it has applied nothing, and what was made for the old one is dropped."""
+def begin_epoch(conn: Connection, school_id: int, device_id: int, epoch: int, reader: str) -> None:
+    """The device has a new epoch and this reader: it has applied nothing, what the old one had is dropped."""
     place = (school_id, device_id)
     statement = (
-        "UPDATE device SET epoch = ?, table_version = 0, settings_version = 0, state = ?"
+        "UPDATE device SET epoch = ?, table_version = 0, settings_version = 0, state = ?, reader = ?"
         " WHERE school_id = ? AND device_id = ?"
     )
-    bulk.run(conn, statement, (epoch, "{}", *place))
+    bulk.run(conn, statement, (epoch, "{}", reader, *place))
     bulk.run(conn, "DELETE FROM device_table WHERE school_id = ? AND device_id = ?", place)
 
 
@@ -84,8 +86,8 @@ def set_epoch_status(
 
 
 def device_by_label(conn: Connection, school_id: int, label: str) -> Any:
-    """device_id, label, kind, epoch of a device, None when there is none."""
-    statement = "SELECT device_id, label, kind, epoch FROM device WHERE school_id = ? AND label = ?"
+    """device_id, label, kind, epoch, reader of a device, None when there is none."""
+    statement = "SELECT device_id, label, kind, epoch, reader FROM device WHERE school_id = ? AND label = ?"
     rows = bulk.select(conn, statement, (school_id, label))
     return rows[0] if rows else None
 
@@ -143,9 +145,9 @@ def labels(conn: Connection, school_id: int) -> set[str]:
 
 
 def open_devices(conn: Connection, school_id: int) -> Sequence[Any]:
-    """device_id, label, kind, epoch of every device whose epoch is open."""
+    """device_id, label, kind, epoch, reader of every device whose epoch is open."""
     statement = (
-        "SELECT d.device_id, d.label, d.kind, d.epoch FROM device d JOIN device_epoch e"
+        "SELECT d.device_id, d.label, d.kind, d.epoch, d.reader FROM device d JOIN device_epoch e"
         " ON e.school_id = d.school_id AND e.device_id = d.device_id AND e.epoch = d.epoch"
         " WHERE d.school_id = ? AND e.status = 'open' ORDER BY d.label"
     )
@@ -281,6 +283,12 @@ def newest_tables(conn: Connection, school_id: int) -> dict[int, int]:
     """device_id to the version of its newest table."""
     statement = "SELECT device_id, max(version) FROM device_table WHERE school_id = ? GROUP BY device_id"
     return {row[0]: row[1] for row in bulk.select(conn, statement, (school_id,))}
+
+
+def tables_made_at(conn: Connection, school_id: int) -> int | None:
+    """When the newest table of a school was made; None before the first."""
+    found = bulk.select(conn, "SELECT max(created_at) FROM device_table WHERE school_id = ?", (school_id,))
+    return None if found[0][0] is None else int(found[0][0])
 
 
 def add_downlinks(

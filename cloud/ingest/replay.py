@@ -11,6 +11,7 @@ Thousands of records a second go through here, so rows are made as plain tuples.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from struct import Struct
 
 from cloud.accounting.service import CATERER, CLAIM, SUSPENSE_RULE, Entry
@@ -22,7 +23,18 @@ from cloud.ingest.payers import Lines, Payers, claim
 from cloud.ingest.prices import Published
 from cloud.ingest.rights import RightKey, Rights
 from cloud.notifications.service import ENTRY, EXIT, PURCHASE, Goods, Happening
-from protocols.errors import AMOUNT_RANGE, NOT_IN_MENU, OK, RECORD_DAY, RETURN_EXCEEDS_RIGHTS, RIGHTS_SHORT
+from protocols.errors import (
+    AMOUNT_RANGE,
+    CARD_COPY,
+    NOT_IN_MENU,
+    OK,
+    READER_DEAD,
+    READER_NOISE,
+    READER_UNTRUSTED,
+    RECORD_DAY,
+    RETURN_EXCEEDS_RIGHTS,
+    RIGHTS_SHORT,
+)
 from protocols.errors import name as refusal_name
 from protocols.ids import hex8
 from protocols.ledger import basket, parent, record
@@ -42,7 +54,7 @@ class Judged:
     """What follows from the records of one school.
 
     `rows`: of the table record; `entries`: to post; `told`: for the outbox;
-    `closed_days`: days that a device has closed; `alarms`: (kind, detail);
+    `closed_days`: days that a device has closed; `alarms`: (kind, detail) or (kind, detail, subject);
     `refused`: (device_id, number) of what a device did not take from us;
     `obeyed`: records of commands; `confirmed`: of days that a person has confirmed; `owing`: accounts
     whose debt for meals moved, or whose rights came back; `refused_taps`: (record, device_id, epoch).
@@ -54,7 +66,7 @@ class Judged:
         self.passages: list[Passage] = []
         self.told: list[Happening] = []
         self.closed_days: list[int] = []
-        self.alarms: list[tuple[str, str]] = []
+        self.alarms: list[tuple[str, ...]] = []
         self.refused: list[tuple[int, int]] = []
         self.obeyed: list[Obeyed] = []
         self.confirmed: list[Obeyed] = []
@@ -294,6 +306,8 @@ class Replay:
             found.obeyed.append(Obeyed(device.device_id, device.epoch, item.seq, item.amount, item.aux))
         elif item.flags == record.NOTE_REFUSED_TAP:
             found.refused_taps.append((item, device.device_id, device.epoch))
+        if (item.flags, item.amount) in _FOR_A_PERSON:
+            found.alarms.append(_FOR_A_PERSON[item.flags, item.amount](device, item))
         return capable
 
     def _table(self, device: Device, item: Record, capable: int, found: Judged) -> int:
@@ -307,6 +321,32 @@ class Replay:
             found.alarms.append(("table_refused", f"{where}: table {item.aux}, {refusal_name(item.amount)}"))
             found.refused.append((device.device_id, item.amount))
         return capable
+
+
+def _copied(device: Device, item: Record) -> tuple[str, str, str]:
+    """The bare number of a protected card was shown: one alarm for each account and day."""
+    detail = f"account {hex8(item.account)}: shown to {_where(device, item)}"
+    return "card_copied", detail, f"{hex8(item.account)}:{item.day}"
+
+
+def _reader_fails(device: Device, item: Record) -> tuple[str, str, str]:
+    """A reader does not read: one alarm for each reader and day, however often it comes back."""
+    detail = f"reader {item.aux} of {_where(device, item)}: {refusal_name(item.amount)}"
+    return "reader_dead", detail, f"{hex8(device.device_id)}:{item.aux}:{item.day}"
+
+
+def _where(device: Device, item: Record) -> str:
+    moment = datetime.fromtimestamp(item.time, UTC)
+    return f"{hex8(device.device_id)}, record {item.seq}, {moment:%Y-%m-%d %H:%M} UTC"
+
+
+# Notes of a device that somebody must hear of: (flags, amount).
+_FOR_A_PERSON = {
+    (record.NOTE_REFUSED_TAP, CARD_COPY): _copied,
+    (record.NOTE_READER, READER_DEAD): _reader_fails,
+    (record.NOTE_READER, READER_NOISE): _reader_fails,
+    (record.NOTE_READER, READER_UNTRUSTED): _reader_fails,
+}
 
 
 def void_key(device: Device, sale_seq: int) -> str:

@@ -209,12 +209,14 @@ def look(conn: Connection, school_id: int, one: Lost) -> Looked:
         conn, school_id, one.account_id, one.table_version, times.day(first), times.day(last) + 1
     )
     tables = applied(rows)
+    own = cards.references(conn, school_id, one.card_ref)
     others = [
-        card.card_ref
+        each
         for card in cards.of_account(conn, school_id, one.account_id)
         if card.card_ref != one.card_ref
+        for each in cards.references(conn, school_id, card.card_ref)
     ]
-    done = [use for use in uses(rows, [one.card_ref], others, tables) if first <= use.at <= last]
+    done = [use for use in uses(rows, own, others, tables) if first <= use.at <= last]
     fleet = devices.fleet(conn, school_id)
     held: dict[str, int] = {}
     for holder in devices.holders(conn, school_id, one.account_id):

@@ -34,12 +34,14 @@ class Report:
     """What an import did.
 
     `rows`: good rows of each file, `changed`: those that were new or different;
+    `warnings`: what a person should know of rows that were applied;
     `is_applied` is False when `strict` let nothing through.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     changed: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
     is_applied: bool = True
 
     @property
@@ -68,6 +70,7 @@ class Report:
                 name: {"rows": rows, "changed": self.changed[name]} for name, rows in self.rows.items()
             },
             "problems": [problem._asdict() for problem in self.problems],
+            "warnings": [warning._asdict() for warning in self.warnings],
         }
 
 
@@ -116,7 +119,9 @@ def _import_files(
         return families.import_parents(conn, school_id, table, random_bytes)
 
     def keys_to_accounts(table: Table) -> Applied:
-        return cards.import_cards(conn, vault, school_id, table, now)
+        imported = cards.import_cards(conn, vault, school_id, table, now)
+        report.warnings += imported.warnings
+        return imported.applied
 
     def goods(table: Table) -> Applied:
         return meals.import_menu(conn, school_id, table)

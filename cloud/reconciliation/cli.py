@@ -196,6 +196,8 @@ def bound_lines(bound: service.Bound) -> Iterator[str]:
         f"  CAP {money(rules.cap_minor)} of each purse on a device,"
         f" CAP_DEVICE {money(rules.cap_device_minor)} on a device in all"
     )
+    weak = f"{money(rules.weak_day_minor)} a day on each of them" if rules.weak_day_minor else "no limit"
+    yield f"  copied card  {weak}, {len(bound.devices)} lines: out of its owner's purse, so no debt"
     if bound.recovering:
         yield "  recovery: journals are still awaited, so each purse counts with CAP and L of credit"
 
@@ -239,6 +241,7 @@ def bound_json(bound: service.Bound) -> dict[str, Any]:
         "credit_minor": bound.rules.credit_highest_minor,
         "cap_minor": bound.rules.cap_minor,
         "cap_device_minor": bound.rules.cap_device_minor,
+        "weak_day_minor": bound.rules.weak_day_minor,
         "recovering": bound.recovering,
         "devices": [one._asdict() | {"device_id": hex8(one.device_id)} for one in bound.devices],
     }

@@ -105,7 +105,8 @@ class Office:
                 (school, credential.card_ref(key, pupil.card), pupil.account, "card", "active", 0)
                 for pupil in town.pupils
             ]
-            bulk.insert_rows(conn, db.card, cards)
+            columns = ["school_id", "card_ref", "account_id", "kind", "status", "issued_at"]
+            bulk.insert_rows(conn, db.card, cards, columns)
             goods = [
                 (school, good, name, meal, since, to, price) for good, name, meal, since, to, price in MENU
             ]

@@ -36,7 +36,8 @@ def add_pupils(
     ]
     bulk.insert_rows(conn, db.pupil, pupils)
     cards = [(school_id, reference(account), account, "card", "active", 0) for account in accounts]
-    bulk.insert_rows(conn, db.card, cards)
+    columns = ["school_id", "card_ref", "account_id", "kind", "status", "issued_at"]
+    bulk.insert_rows(conn, db.card, cards, columns)
     return accounts
 
 

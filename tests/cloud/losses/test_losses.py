@@ -186,7 +186,8 @@ def test_another_card_with_the_same_trace_is_said(world: World) -> None:
     account = world.of_line(world.line)[0]
     twin = reference(account)[:2] + bytes(14)
     with db.begin(world.engine) as conn:
-        bulk.insert_rows(conn, db.card, [(world.school, twin, account, "card", "active", 0)])
+        columns = ["school_id", "card_ref", "account_id", "issued_at"]
+        bulk.insert_rows(conn, db.card, [(world.school, twin, account, 0)], columns)
     one = report(world, account)
     world.line.time = NOON + 60
     world.line.write(record.GRANT, 0, account, 50_000)

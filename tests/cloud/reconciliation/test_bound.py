@@ -82,3 +82,14 @@ def test_recovery_counts_with_the_cap(world: World) -> None:
         devices.set_settings(conn, world.school, NOON, cap_device_minor=60_000)
     assert of(world, "line-1")[2:] == (60_000, 60_000)
     assert any(line.strip().startswith("recovery:") for line in bound_lines(told(world)))
+
+
+def test_copied_card_is_told_beside_the_bound(world: World) -> None:
+    before = told(world).total_minor
+    assert any(
+        "copied card  300.00 a day on each of them, 2 lines" in line for line in bound_lines(told(world))
+    )
+    with db.begin(world.engine) as conn:
+        devices.set_settings(conn, world.school, world.now, weak_day_minor=0)
+    assert any("copied card  no limit" in line for line in bound_lines(told(world)))
+    assert told(world).total_minor == before

@@ -1,0 +1,171 @@
+"""What a desk did with cards, taken once each.
+
+    issue       the card is the pupil's
+    replace     the same, and the pupil's other cards of kind `card` are blocked
+    temporary   the same as issue, until a day
+    block       the card opens nothing any more
+    wipe        the card is nobody's: its keys were taken off it
+
+Promises: the same op_id with the same content is answered with the number of the
+first time and does nothing; with other content it is refused; ids of cards are hashed at once and
+stand in no row, answer or log; one operation is applied as a whole or not at all.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from cloud.cards import book, store
+from cloud.cards.book import ACTIVE, BLOCKED, KINDS, TEMPORARY, CardRefused, Wish
+from cloud.cards.desks import Desk
+from cloud.keys import Vault
+from cloud.people import service as people
+from protocols.card import credential
+from protocols.errors import CARD_UNKNOWN, FIELD_RANGE, KEY_REUSED, OK, PUPIL_UNKNOWN, Fault
+from protocols.errors import name as refusal_name
+
+ISSUE, REPLACE, GIVE_UNTIL, BLOCK, WIPE = "issue", "replace", "temporary", "block", "wipe"
+OPERATIONS = (ISSUE, REPLACE, GIVE_UNTIL, BLOCK, WIPE)
+BATCH_MAX = 100
+_EPOCH = date(1970, 1, 1)
+_OP_ID = 16
+
+
+class Answer(NamedTuple):
+    """What became of an operation: `number` is a refusal number, 0 when it was taken."""
+
+    op_id: str
+    number: int
+    text: str
+
+
+class _Operation(NamedTuple):
+    op: str
+    op_id: str
+    student: str
+    credential: str
+    uid: str
+    kind: str
+    until_day: int | None
+    key_version: int
+    at: int
+
+
+def perform(
+    conn: Connection, vault: Vault, desk: Desk, operations: list[Any], *, now: int
+) -> tuple[list[Answer], int]:
+    """Take operations in their order; returns an answer for each, and how many changed the cards."""
+    today = book.day_of(conn, desk.school_id, now)
+    store.desk_seen(conn, desk.school_id, desk.desk_id, now)
+    answers, changes = [], 0
+    for told in operations:
+        answer, changed = _take(conn, vault, desk, told, today, now)
+        answers.append(answer)
+        changes += changed
+    return answers, changes
+
+
+def _take(conn: Connection, vault: Vault, desk: Desk, told: Any, today: int, now: int) -> tuple[Answer, bool]:
+    try:
+        one = _read(told)
+    except Fault as fault:
+        # Without a number that can be kept it may come again, and is refused again.
+        return Answer(_op_id(told), fault.code, str(fault)), False
+    content = vault.mac("desk operation", json.dumps(one, ensure_ascii=True).encode())
+    before = store.operation(conn, desk.school_id, desk.desk_id, one.op_id)
+    if before is not None:
+        if before.content_mac != content:
+            return Answer(one.op_id, KEY_REUSED, "the same number came with another operation"), False
+        return Answer(
+            one.op_id, before.refusal, refusal_name(before.refusal) if before.refusal else ""
+        ), False
+    try:
+        changed, number, text = _apply(conn, vault, desk.school_id, one, today, now), OK, ""
+    except (CardRefused, Fault) as refused:
+        changed, number, text = False, refused.code, str(refused)
+    store.add_operation(
+        conn,
+        {"school_id": desk.school_id, "desk_id": desk.desk_id, "op_id": one.op_id, "operation": one.op,
+         "content_mac": content, "refusal": number, "happened_at": one.at, "learnt_at": now},
+    )  # fmt: skip
+    return Answer(one.op_id, number, text), changed
+
+
+def _apply(conn: Connection, vault: Vault, school_id: int, one: _Operation, today: int, now: int) -> bool:
+    if one.op in (BLOCK, WIPE):
+        card_ref = credential.card_ref(vault.reference_key(school_id), credential.canonical(one.credential))
+        known = store.get(conn, school_id, card_ref)
+        if one.op == BLOCK:
+            if known is None:
+                raise CardRefused(CARD_UNKNOWN, "nobody has this card")
+            return store.set_status(conn, school_id, card_ref, BLOCKED)
+        # A card that nobody has any more is wiped, whoever said so first.
+        if known is not None:
+            store.remove(conn, school_id, card_ref)
+        return known is not None
+    account_id = _account(conn, school_id, one.student)
+    numbers = book.numbers_of(vault.reference_key(school_id), one.credential, one.uid)
+    cards = book.read_for(conn, school_id, numbers)
+    wish = Wish(numbers, account_id, one.kind, one.until_day, one.key_version)
+    changed = cards.give(wish, today=today, now=now, reopens=True)
+    cards.write(conn)
+    if one.op == REPLACE:
+        for row in store.of_account(conn, school_id, account_id):
+            if row.card_ref != numbers.card_ref and row.kind == KINDS[0] and row.status == ACTIVE:
+                changed |= store.set_status(conn, school_id, row.card_ref, BLOCKED)
+    return changed
+
+
+def _account(conn: Connection, school_id: int, student: str) -> int:
+    for account in people.accounts(conn, school_id):
+        if account.external_id == student:
+            return account.account_id
+    raise CardRefused(PUPIL_UNKNOWN, "unknown pupil")
+
+
+def _read(told: Any) -> _Operation:
+    """An operation with every field of its type, or Fault(FIELD_RANGE) that names the field."""
+    if not isinstance(told, Mapping):
+        raise Fault(FIELD_RANGE, "operation", "no object")
+    op, op_id = _word(told, "op"), _word(told, "op_id")
+    if op not in OPERATIONS:
+        raise Fault(FIELD_RANGE, "operation.op", "one of " + ", ".join(OPERATIONS))
+    if len(op_id) != _OP_ID or op_id.strip("0123456789abcdef"):
+        raise Fault(FIELD_RANGE, "operation.op_id", "16 hex digits in lower case")
+    kind = _word(told, "kind", empty=True) or (TEMPORARY if op == GIVE_UNTIL else KINDS[0])
+    until = _word(told, "until", empty=True)
+    return _Operation(
+        op, op_id, _word(told, "student", empty=op in (BLOCK, WIPE)), _word(told, "credential"),
+        _word(told, "uid", empty=True), kind, _day(until) if until else None,
+        _number(told, "key_version", 0xFF), _number(told, "at", 0xFFFFFFFF),
+    )  # fmt: skip
+
+
+def _word(told: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
+    value = told.get(name)
+    text = "" if value is None else value
+    if not isinstance(text, str) or len(text) > 200 or not (text or empty):
+        raise Fault(FIELD_RANGE, f"operation.{name}", "a text")
+    return text
+
+
+def _number(told: Mapping[str, Any], name: str, highest: int) -> int:
+    value = told.get(name, 0)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= highest:
+        raise Fault(FIELD_RANGE, f"operation.{name}", "a number")
+    return value
+
+
+def _day(text: str) -> int:
+    try:
+        return (date.fromisoformat(text) - _EPOCH).days
+    except ValueError as error:
+        raise Fault(FIELD_RANGE, "operation.until", "YYYY-MM-DD") from error
+
+
+def _op_id(told: Any) -> str:
+    value = told.get("op_id") if isinstance(told, Mapping) else None
+    return value[:_OP_ID] if isinstance(value, str) else ""

@@ -1,0 +1,228 @@
+"""The desk's way into the cloud: its token, operations that are taken once, the list of pupils."""
+
+import json
+
+import pytest
+
+from cloud import bulk
+from cloud.cards import service as cards
+from cloud.db import begin, reading
+from protocols.errors import (
+    CARD_KIND,
+    CARD_PROTECTED,
+    CARD_TAKEN,
+    CARD_UNKNOWN,
+    FIELD_RANGE,
+    KEY_REUSED,
+    PUPIL_UNKNOWN,
+)
+from scripts import sample_school as sample
+from tests.fixtures.pages import Pages
+
+PROOF, BARE = "app:4B4B01:0102030405060708", "a:04C716D07C564B"
+OTHER_PROOF, OTHER_BARE = "app:4B4B01:1112131415161718", "a:04C716D07C564C"
+
+
+class Desk:
+    """A desk's PC, as reader_host speaks to the cloud: no Origin, no cookie."""
+
+    def __init__(self, pages: Pages, token: str) -> None:
+        self.pages = pages
+        self.client = pages.app.test_client()
+        self.headers = {"Authorization": f"Bearer {token}"}
+        self.number = 0
+
+    def send(self, *operations):
+        answer = self.client.post(
+            "/api/desk/cards", json={"operations": list(operations)}, headers=self.headers
+        )
+        assert answer.status_code == 200, answer.text
+        return [(each["result"], each["number"]) for each in answer.get_json()["results"]]
+
+    def make(self, op, student, credential, **more):
+        self.number += 1
+        return {"op": op, "op_id": f"{self.number:016x}", "student": student, "credential": credential,
+                "uid": None, "kind": "card", "until": None, "at": self.pages.clock.now, **more}  # fmt: skip
+
+
+@pytest.fixture
+def desk(pages: Pages) -> Desk:
+    with begin(pages.engine) as conn:
+        _made, token = cards.add_desk(conn, pages.site.vault, sample.SCHOOL, "desk-1", pages.clock.now)
+    return Desk(pages, token)
+
+
+def student(pages, account):
+    with reading(pages.engine) as conn:
+        statement = "SELECT external_id FROM pupil WHERE school_id = ? AND account_id = ?"
+        return bulk.select(conn, statement, (sample.SCHOOL, account))[0][0]
+
+
+def found(pages, text):
+    with reading(pages.engine) as conn:
+        return cards.find(conn, pages.site.vault, sample.SCHOOL, text)
+
+
+def tables(pages):
+    with reading(pages.engine) as conn:
+        statement = "SELECT table_version FROM school WHERE school_id = ?"
+        return bulk.select(conn, statement, (sample.SCHOOL,))[0][0]
+
+
+def test_operation_is_taken_once(pages: Pages, desk: Desk) -> None:
+    one = desk.make("issue", student(pages, sample.MASHA), PROOF, uid=BARE, key_version=3)
+    before = tables(pages)
+    assert desk.send(one) == [("accepted", 0)]
+    assert tables(pages) == before + 1
+    card = found(pages, PROOF)
+    assert (card.account_id, card.is_protected, card.key_version) == (sample.MASHA, True, 3)
+    with begin(pages.engine) as conn:
+        cards.block(conn, sample.SCHOOL, card.card_ref)
+    # The answer was lost and it comes again: a card that was blocked meanwhile stays so.
+    assert desk.send(one) == [("accepted", 0)]
+    assert found(pages, PROOF).status == "blocked"
+    assert tables(pages) == before + 1
+    assert desk.send({**one, "student": student(pages, sample.SISTER)}) == [("refused", KEY_REUSED)]
+    assert found(pages, PROOF).account_id == sample.MASHA
+
+
+def test_refusal_is_told_again_as_it_was(pages: Pages, desk: Desk) -> None:
+    masha, sister = student(pages, sample.MASHA), student(pages, sample.SISTER)
+    late = desk.make("issue", sister, PROOF, uid=BARE)
+    assert desk.send(desk.make("issue", masha, PROOF, uid=BARE), late) == [
+        ("accepted", 0),
+        ("refused", CARD_TAKEN),
+    ]
+    assert desk.send(desk.make("wipe", "", PROOF, uid=BARE)) == [("accepted", 0)]
+    assert desk.send(late) == [("refused", CARD_TAKEN)]
+    assert found(pages, PROOF) is None
+
+
+def test_wiped_card_is_free_for_anybody(pages: Pages, desk: Desk) -> None:
+    masha, sister = student(pages, sample.MASHA), student(pages, sample.SISTER)
+    desk.send(desk.make("issue", masha, PROOF, uid=BARE))
+    assert desk.send(desk.make("issue", sister, BARE)) == [("refused", CARD_PROTECTED)]
+    wipe = desk.make("wipe", "", PROOF, uid=BARE)
+    assert desk.send(wipe, wipe) == [("accepted", 0)] * 2
+    assert desk.send(desk.make("wipe", "", PROOF, uid=BARE)) == [("accepted", 0)]
+    assert desk.send(desk.make("issue", sister, BARE)) == [("accepted", 0)]
+    assert found(pages, BARE).account_id == sample.SISTER
+
+
+def test_replacing_closes_the_lost_card_and_leaves_the_fob(pages: Pages, desk: Desk) -> None:
+    masha = student(pages, sample.MASHA)
+    desk.send(
+        desk.make("issue", masha, PROOF, uid=BARE), desk.make("issue", masha, "em:01026F6C3A", kind="fob")
+    )
+    assert desk.send(desk.make("replace", masha, OTHER_PROOF, uid=OTHER_BARE)) == [("accepted", 0)]
+    states = {text: found(pages, text).status for text in (PROOF, OTHER_PROOF, "em:01026F6C3A")}
+    assert states == {PROOF: "blocked", OTHER_PROOF: "active", "em:01026F6C3A": "active"}
+
+
+def test_card_in_somebodys_hand_opens_again(pages: Pages, desk: Desk) -> None:
+    masha = student(pages, sample.MASHA)
+    desk.send(desk.make("issue", masha, PROOF, uid=BARE), desk.make("block", masha, PROOF))
+    assert found(pages, PROOF).status == "blocked"
+    assert desk.send(desk.make("issue", masha, PROOF, uid=BARE)) == [("accepted", 0)]
+    assert found(pages, PROOF).status == "active"
+
+
+def test_temporary_card_has_its_last_day(pages: Pages, desk: Desk) -> None:
+    masha = student(pages, sample.MASHA)
+    given = desk.make("temporary", masha, BARE, kind="temporary", until="2026-12-31")
+    assert desk.send(given) == [("accepted", 0)]
+    assert (found(pages, BARE).kind, found(pages, BARE).until_day) == ("temporary", 20818)
+    assert desk.send(desk.make("temporary", masha, OTHER_BARE, kind="temporary")) == [
+        ("refused", FIELD_RANGE)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [
+        ({"student": "S-404"}, PUPIL_UNKNOWN),
+        ({"credential": "w26:D41B81", "uid": None}, CARD_KIND),
+        ({"credential": "a:08123456", "uid": None}, CARD_KIND),
+        ({"credential": 5}, FIELD_RANGE),
+        ({"uid": None}, FIELD_RANGE),
+        ({"op": "burn"}, FIELD_RANGE),
+        ({"op_id": "1"}, FIELD_RANGE),
+        ({"op_id": "A" * 16}, FIELD_RANGE),
+        ({"kind": "bracelet"}, FIELD_RANGE),
+        ({"until": "31.12.2026"}, FIELD_RANGE),
+        ({"at": -1}, FIELD_RANGE),
+        ({"at": True}, FIELD_RANGE),
+        ({"key_version": 256}, FIELD_RANGE),
+        ({"op": "block"}, CARD_UNKNOWN),
+        (None, FIELD_RANGE),
+    ],
+)
+def test_bad_operation_is_refused_and_the_next_is_done(pages: Pages, desk: Desk, change, number) -> None:
+    masha = student(pages, sample.MASHA)
+    bad = desk.make("issue", masha, PROOF, uid=BARE)
+    good = desk.make("issue", masha, OTHER_PROOF, uid=OTHER_BARE)
+    told = desk.send(None if change is None else {**bad, **change}, good)
+    assert told == [("refused", number), ("accepted", 0)]
+    assert found(pages, PROOF) is None
+    assert found(pages, OTHER_PROOF).account_id == sample.MASHA
+
+
+def test_no_id_of_a_card_is_kept(pages: Pages, desk: Desk) -> None:
+    masha = student(pages, sample.MASHA)
+    desk.send(
+        desk.make("issue", masha, PROOF, uid=BARE), desk.make("issue", "S-404", OTHER_PROOF, uid=OTHER_BARE)
+    )
+    with reading(pages.engine) as conn:
+        kept = json.dumps([
+            str(list(row))
+            for name in ("card", "card_alias", "desk_operation", "desk")
+            for row in bulk.select(conn, f"SELECT * FROM {name}")
+        ])  # fmt: skip
+    for text in ("0102030405060708", "04C716D07C564B", "1112131415161718", "04C716D07C564C"):
+        assert text.lower() not in kept.lower()
+        assert repr(bytes.fromhex(text))[2:-1] not in kept
+    assert desk.headers["Authorization"].removeprefix("Bearer ") not in kept
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer "}, {"Authorization": "Bearer 00"},
+                                     {"Authorization": "Basic x"}])  # fmt: skip
+def test_without_a_token_there_is_nothing(pages: Pages, desk: Desk, headers) -> None:
+    client = pages.app.test_client()
+    for answer in (
+        client.post("/api/desk/cards", json={"operations": []}, headers=headers),
+        client.get("/api/desk/roster", headers=headers),
+    ):
+        assert (answer.status_code, answer.get_json()) == (401, {"error": 401})
+
+
+def test_token_alone_without_its_word_is_none(pages: Pages, desk: Desk) -> None:
+    token = desk.headers["Authorization"].removeprefix("Bearer ")
+    answer = desk.client.get("/api/desk/roster", headers={"Authorization": token})
+    assert answer.status_code == 401
+
+
+def test_revoked_desk_is_not_let_in(pages: Pages, desk: Desk) -> None:
+    assert desk.client.get("/api/desk/roster", headers=desk.headers).status_code == 200
+    with begin(pages.engine) as conn:
+        cards.revoke_desk(conn, sample.SCHOOL, "desk-1", pages.clock.now)
+    assert desk.client.get("/api/desk/roster", headers=desk.headers).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", '{"operations": {}}', '{"operations": ' + str([0] * 101) + "}", "{"]
+)
+def test_body_that_is_none_does_nothing(pages: Pages, desk: Desk, body) -> None:
+    headers = {**desk.headers, "Content-Type": "application/json"}
+    answer = desk.client.post("/api/desk/cards", data=body, headers=headers)
+    assert (answer.status_code, answer.get_json()) == (400, {"error": 400})
+
+
+def test_roster_names_pupils_and_the_reading_is_logged(pages: Pages, desk: Desk) -> None:
+    told = desk.client.get("/api/desk/roster", headers=desk.headers).get_json()["pupils"]
+    masha = next(one for one in told if one["student"] == student(pages, sample.MASHA))
+    assert masha["class"] == "2Б"
+    assert masha["name"].split()[1] == "Маша"
+    assert masha["cards"] >= 0
+    with reading(pages.engine) as conn:
+        who = [row[0] for row in bulk.select(conn, "SELECT who FROM personal_read ORDER BY id DESC LIMIT 1")]
+    assert who == ["desk desk-1"]

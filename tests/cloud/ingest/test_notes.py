@@ -1,0 +1,52 @@
+"""What devices note and somebody must hear of: copies of cards, readers that do not read; each once."""
+
+import pytest
+
+from protocols.errors import CARD_COPY, CARD_UNKNOWN, OK, READER_DEAD, READER_NOISE, READER_UNTRUSTED
+from protocols.ids import hex8
+from protocols.ledger import record
+from tests.cloud.ingest.peer import World
+
+
+@pytest.fixture
+def world(store, tmp_path):
+    return World(store, tmp_path)
+
+
+def alarms(world):
+    return world.rows("SELECT kind, detail, subject FROM alarm WHERE school_id = ? ORDER BY id")
+
+
+def test_copy_of_a_card_is_one_alarm_for_account_and_day(world):
+    first, second = world.pupils[:2]
+    for account in (first, first, second):
+        seq = world.line.write(record.NOTE, record.NOTE_REFUSED_TAP, account, CARD_COPY, 5)
+    world.handle(*world.line.all_recs())
+    world.other.write(record.NOTE, record.NOTE_REFUSED_TAP, first, CARD_COPY, 5)
+    world.handle(*world.other.all_recs())
+    told = alarms(world)
+    assert [row[0] for row in told] == ["card_copied"] * 2
+    assert [row[2].split(":")[0] for row in told] == [hex8(first), hex8(second)]
+    assert told[1][1].startswith(
+        f"account {hex8(second)}: shown to {hex8(world.line.device)}, record {seq}, 2024-10-04 "
+    )
+    assert told[1][1].endswith(" UTC")
+
+
+def test_other_refused_taps_are_no_alarm(world):
+    world.line.write(record.NOTE, record.NOTE_REFUSED_TAP, world.pupils[0], CARD_UNKNOWN, 5)
+    world.line.write(record.NOTE, record.NOTE_READER, 0, OK, 0)
+    world.handle(*world.line.all_recs())
+    assert alarms(world) == []
+
+
+@pytest.mark.parametrize("why", [READER_DEAD, READER_NOISE, READER_UNTRUSTED])
+def test_reader_that_fails_is_one_alarm_a_day(world, why):
+    for code in (why, OK, why):
+        world.line.write(record.NOTE, record.NOTE_READER, 0, code, 1)
+    world.line.write(record.NOTE, record.NOTE_READER, 0, why, 0)
+    world.handle(*world.line.all_recs())
+    told = alarms(world)
+    assert [row[0] for row in told] == ["reader_dead"] * 2
+    assert told[0][1].startswith(f"reader 1 of {hex8(world.line.device)}, record 1, ")
+    assert told[1][1].startswith("reader 0 of ")
