@@ -13,6 +13,9 @@ from sqlalchemy import Connection
 from cloud.alarms import store
 
 _AGAIN_S = 3600
+# Rows that end an alarm instead of raising one: the newest of that kind about the same thing, which is the
+# subject without its last part.
+_ENDS = {"reader_works": "reader_dead"}
 
 
 class Alarm(NamedTuple):
@@ -20,11 +23,13 @@ class Alarm(NamedTuple):
     clock_refused, clock_confirmed, table_refused, payout_refused, payout_unread,
     payouts_held, payouts_released, journal_begins_later, lost_card_refused, card_copied,
     number_shared, reader_dead.
+    `over_at`: when it was over by itself, 0 while it is not.
     """
 
     at: int
     kind: str
     detail: str
+    over_at: int = 0
 
 
 def raise_alarm(
@@ -47,5 +52,13 @@ def raise_alarms(conn: Connection, school_id: int, found: Iterable[tuple[str, ..
 
 
 def alarms(conn: Connection, school_id: int, limit: int = 50) -> list[Alarm]:
-    """The latest first."""
-    return [Alarm(*row) for row in store.latest(conn, school_id, limit)]
+    """The latest first, each with its end where it has one."""
+    found: list[Alarm] = []
+    ends: dict[tuple[str, str], int] = {}
+    for at, kind, detail, subject in store.latest(conn, school_id, limit):
+        about = subject.rpartition(":")[0]
+        if kind in _ENDS:
+            ends[_ENDS[kind], about] = at
+        else:
+            found.append(Alarm(at, kind, detail, ends.pop((kind, about), 0)))
+    return found

@@ -26,6 +26,6 @@ def add(conn: Connection, row: tuple[int, int, str, str, str]) -> None:
 
 
 def latest(conn: Connection, school_id: int, limit: int) -> Sequence[Any]:
-    """at, kind, detail, the latest first."""
-    statement = "SELECT at, kind, detail FROM alarm WHERE school_id = ? ORDER BY id DESC LIMIT ?"
+    """at, kind, detail, subject, the latest first."""
+    statement = "SELECT at, kind, detail, subject FROM alarm WHERE school_id = ? ORDER BY id DESC LIMIT ?"
     return bulk.select(conn, statement, (school_id, limit))

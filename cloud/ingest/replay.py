@@ -330,9 +330,15 @@ def _copied(device: Device, item: Record) -> tuple[str, str, str]:
 
 
 def _reader_fails(device: Device, item: Record) -> tuple[str, str, str]:
-    """A reader does not read: one alarm for each reader and day, however often it comes back."""
+    """A reader does not read, until it works again; a device notes one that flaps as one failure."""
     detail = f"reader {item.aux} of {_where(device, item)}: {refusal_name(item.amount)}"
-    return "reader_dead", detail, f"{hex8(device.device_id)}:{item.aux}:{item.day}"
+    return "reader_dead", detail, f"{hex8(device.device_id)}:{device.epoch}:{item.aux}:{item.seq}"
+
+
+def _reader_works(device: Device, item: Record) -> tuple[str, str, str]:
+    """The end of the newest alarm about this reader."""
+    detail = f"reader {item.aux} of {_where(device, item)}"
+    return "reader_works", detail, f"{hex8(device.device_id)}:{device.epoch}:{item.aux}:{item.seq}"
 
 
 def _where(device: Device, item: Record) -> str:
@@ -346,6 +352,7 @@ _FOR_A_PERSON = {
     (record.NOTE_READER, READER_DEAD): _reader_fails,
     (record.NOTE_READER, READER_NOISE): _reader_fails,
     (record.NOTE_READER, READER_UNTRUSTED): _reader_fails,
+    (record.NOTE_READER, OK): _reader_works,
 }
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from cloud import db
+from cloud.alarms import service
 from protocols.errors import CARD_COPY, CARD_UNKNOWN, OK, READER_DEAD, READER_NOISE, READER_UNTRUSTED
 from protocols.ids import hex8
 from protocols.ledger import record
@@ -35,18 +37,22 @@ def test_copy_of_a_card_is_one_alarm_for_account_and_day(world):
 
 def test_other_refused_taps_are_no_alarm(world):
     world.line.write(record.NOTE, record.NOTE_REFUSED_TAP, world.pupils[0], CARD_UNKNOWN, 5)
-    world.line.write(record.NOTE, record.NOTE_READER, 0, OK, 0)
     world.handle(*world.line.all_recs())
     assert alarms(world) == []
 
 
 @pytest.mark.parametrize("why", [READER_DEAD, READER_NOISE, READER_UNTRUSTED])
-def test_reader_that_fails_is_one_alarm_a_day(world, why):
-    for code in (why, OK, why):
-        world.line.write(record.NOTE, record.NOTE_READER, 0, code, 1)
-    world.line.write(record.NOTE, record.NOTE_READER, 0, why, 0)
+def test_reader_that_fails_is_an_alarm_until_it_works_again(world, why):
+    for reader, code in ((1, why), (0, why), (1, OK), (1, why)):
+        world.line.write(record.NOTE, record.NOTE_READER, 0, code, reader)
     world.handle(*world.line.all_recs())
-    told = alarms(world)
-    assert [row[0] for row in told] == ["reader_dead"] * 2
-    assert told[0][1].startswith(f"reader 1 of {hex8(world.line.device)}, record 1, ")
-    assert told[1][1].startswith("reader 0 of ")
+    # The same records once more say nothing new.
+    world.handle(*world.line.all_recs())
+    with db.reading(world.engine) as conn:
+        told = service.alarms(conn, world.school)
+    where = f"of {hex8(world.line.device)}, record "
+    assert [(one.kind, one.detail.split(", 20")[0], one.over_at > 0) for one in told] == [
+        ("reader_dead", f"reader 1 {where}4", False),
+        ("reader_dead", f"reader 0 {where}2", False),
+        ("reader_dead", f"reader 1 {where}1", True),
+    ]
