@@ -34,7 +34,7 @@ from cloud.losses.uses import PURCHASE, REFUSED, Place, Use, uses
 from cloud.notifications import service as notifications
 from cloud.people import service as people
 from cloud.records import service as records
-from protocols.errors import CARD_BLOCKED
+from protocols.errors import CARD_BLOCKED, CARD_COPY
 from protocols.ledger.record import tap_aux
 
 __all__ = [
@@ -49,6 +49,7 @@ LOOK_S = 35 * 86_400
 """Devices may be silent for a month; what comes longer than this after a report is not read."""
 LOST_BEFORE_MAX_S = 14 * 86_400
 TOLD_AGAIN_S = 3600
+_NOT_TAKEN = (CARD_BLOCKED, CARD_COPY)
 
 
 class NoSuchCard(LookupError):
@@ -236,11 +237,16 @@ def tapped(conn: Connection, school_id: int, taps: Sequence[Any], now: int) -> N
 
     Once an hour for a card; only cards that are reported lost.
     """
-    shut = [tap for tap in taps if tap[0].amount == CARD_BLOCKED and tap[0].account]
+    shut = [tap for tap in taps if tap[0].amount in _NOT_TAKEN and tap[0].account]
     if not shut:
         return
     reports = store.of_accounts(conn, school_id, {tap[0].account for tap in shut})
-    known = {(row.account_id, tap_aux(bytes(row.card_ref))): row for row in reports if row.ended_at is None}
+    known = {
+        (row.account_id, tap_aux(each)): row
+        for row in reports
+        if row.ended_at is None
+        for each in cards.references(conn, school_id, bytes(row.card_ref))
+    }
     for item, device_id, epoch in shut:
         row = known.get((item.account, item.aux))
         if row is None or item.time < row.reported_at:

@@ -229,3 +229,17 @@ def test_replacing_a_card_leaves_money_rights_and_history_alone(world: World) ->
             new: "active",
         }
     assert [world.rows(question) for question in questions] == before
+
+
+def test_other_number_of_the_card_is_this_card_too(world: World) -> None:
+    account = world.pupils[0]
+    alias = bytes(range(16))
+    with db.begin(world.engine) as conn:
+        bulk.insert_rows(conn, db.card_alias, [(world.school, alias, reference(account), 0, 1)])
+    one = report(world, account)
+    world.gate.time = NOON + 60
+    aux = record.tap_aux(alias)
+    world.gate.write(record.NOTE, record.NOTE_REFUSED_TAP, account, CARD_BLOCKED, aux)
+    world.handle(*world.gate.recs_of(1))
+    assert [use.kind for use in look(world, one).after] == ["refused"]
+    assert world.rows("SELECT count(*) FROM outbox WHERE school_id = ? AND event = 'card_used'") == [(1,)]
