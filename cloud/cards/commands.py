@@ -23,6 +23,8 @@ from cloud.db import begin, engine, lock_school, reading
 from cloud.devices import service as devices
 from cloud.keys import Vault
 from protocols.card import printed
+from protocols.errors import Fault
+from protocols.money import minor_from_text, text_from_minor
 
 _FILE = click.Path(path_type=Path)
 
@@ -92,6 +94,24 @@ def _show(done: cards.Imported, dry_run: bool, as_json: bool) -> None:
         ("to look at", len(done.warnings)),
     )
     _table(("rows", "would be" if dry_run else "are"), [(name, str(count)) for name, count in lines])
+
+
+@group.command("weak-limit")
+@click.argument("amount")
+@with_config
+@with_school
+def weak_limit(config: Config, school: int, amount: str) -> None:
+    """Let copyable cards of one account spend up to AMOUNT on one line in a day; 0: no limit."""
+    store, now = engine(config.database_url), int(time.time())
+    try:
+        amount_minor = minor_from_text(amount)
+        with begin(store) as conn:
+            devices.set_settings(conn, school, now, weak_day_minor=amount_minor)
+    except Fault as fault:
+        raise ConfigError("AMOUNT is no sum such as 300.00, or 0") from fault
+    finally:
+        store.dispose()
+    click.echo(f"weak cards {text_from_minor(amount_minor)} a day on each line")
 
 
 @group.group("keys")

@@ -177,6 +177,18 @@ def test_keys_are_listed_rotated_and_never_shown(config: Config, tmp_path: Path)
     assert written[0]["reference_key"] == Vault(config.keys_dir).reference_key(school).hex()
 
 
+def test_limit_of_weak_cards_reaches_the_settings(config: Config) -> None:
+    before = rows(config, "SELECT settings_version FROM school")[0][0]
+    done = run(config, "weak-limit", "150.00")
+    assert (done.exit_code, done.stdout.strip()) == (0, "weak cards 150.00 a day on each line")
+    kept, version = rows(config, "SELECT settings, settings_version FROM school")[0]
+    assert json.loads(kept)["devices"]["money"]["weak_day_minor"] == 15_000
+    assert version == before + 1
+    for wrong in ("1.005", "much", "21474836.48"):
+        assert run(config, "weak-limit", wrong).exit_code == 2
+    assert rows(config, "SELECT settings_version FROM school")[0][0] == version
+
+
 def test_desk_that_was_revoked_can_be_made_anew(config: Config, tmp_path: Path) -> None:
     out = tmp_path / "desk.json"
     assert run(config, "desk", "add", "desk-1", "--out", out).exit_code == 0
