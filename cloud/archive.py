@@ -17,6 +17,7 @@ Leaves the replay of a lost database to recovery.
     kind 5, prices (device 0, epoch: version of the settings): u32 good | u32 price in minor units
     kind 6, request for money back (device: account, epoch: parts paid so far): u8 state | u32 wanted
       | u32 the part that is paid now, or 0 | u32 asked at | key, reason, asked by: u16 bytes | UTF-8
+    kind 7, payouts of a school are held, or go on (device, epoch 0): u8 goes on | who, why: u16 bytes | UTF-8
 """
 
 import os
@@ -32,7 +33,7 @@ from zlib import crc32
 from protocols.ledger.record import SIZE
 
 _MAGIC = b"KKA1"
-_RECORDS, _GRANTS, _INCARNATION, _BRANCH, _PRICES, _PAYOUT = 1, 2, 3, 4, 5, 6
+_RECORDS, _GRANTS, _INCARNATION, _BRANCH, _PRICES, _PAYOUT, _HOLD = 1, 2, 3, 4, 5, 6, 7
 _CHAIN_SIZE = 32
 _NUMBERS = struct.Struct("<II")
 _HEAD = struct.Struct("<4sBII")
@@ -111,7 +112,17 @@ class Payout(NamedTuple):
     asked_by: str
 
 
-Item = Records | Grants | Incarnation | Branch | Prices | Payout
+class Hold(NamedTuple):
+    """A school's payouts are held since a restore, `who` empty, or were let go on by `who`."""
+
+    school_id: int
+    changed_at: int
+    goes_on: bool
+    who: str
+    why: str
+
+
+Item = Records | Grants | Incarnation | Branch | Prices | Payout | Hold
 
 
 class ArchiveBroken(Exception):
@@ -208,9 +219,10 @@ def _frame(item: Item) -> bytes:
         source = _SOURCE.pack(item.school_id, 0, item.version, item.told_at)
         kind, payload = _PRICES, source + b"".join(_NUMBERS.pack(*row) for row in item.rows)
     elif isinstance(item, Payout):
-        texts = [text.encode() for text in item[8:]]
-        source = _SOURCE.pack(*item[:4]) + _REQUEST.pack(*item[4:8])
-        kind, payload = _PAYOUT, source + b"".join(_TEXT.pack(len(text)) + text for text in texts)
+        kind, payload = _PAYOUT, _SOURCE.pack(*item[:4]) + _REQUEST.pack(*item[4:8]) + _packed(*item[8:])
+    elif isinstance(item, Hold):
+        source = _SOURCE.pack(item.school_id, 0, 0, item.changed_at)
+        kind, payload = _HOLD, source + bytes((item.goes_on,)) + _packed(item.who, item.why)
     else:
         rows = b"".join(_GRANT.pack(*row) for row in item.rows)
         kind, payload = _GRANTS, _SOURCE.pack(*item[:4]) + rows
@@ -251,7 +263,16 @@ def _item(kind: int, payload: bytes) -> Item | None:
         texts = _texts(rest[_REQUEST.size :])
         if len(texts) == 3:
             return Payout(school_id, device_id, epoch, moment, *_REQUEST.unpack_from(rest), *texts)
+    if kind == _HOLD and rest:
+        texts = _texts(rest[1:])
+        if len(texts) == 2:
+            return Hold(school_id, moment, bool(rest[0]), *texts)
     return None
+
+
+def _packed(*texts: str) -> bytes:
+    raw = [text.encode() for text in texts]
+    return b"".join(_TEXT.pack(len(each)) + each for each in raw)
 
 
 def _texts(data: bytes) -> list[str]:

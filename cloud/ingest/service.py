@@ -128,7 +128,7 @@ class Ingest:
         with begin(self._engine) as conn:
             counter = recovery.begin(conn, self._vault, self._archive, school_id, reason, above, number, now)
             if not is_archive_whole:
-                payouts.hold(conn, school_id, reason, now)
+                payouts.hold(conn, self._archive, school_id, reason, now)
         log.warning("recovery begins", school=hex8(school_id), incarnation=counter, reason=reason)
         self._forget()
         self._read_archive(school_id)
@@ -181,9 +181,9 @@ class Ingest:
         Payouts first: what left a purse is not there for the sales that follow.
         """
         with begin(self._engine) as conn:
-            payouts.read_again(
-                conn, school_id, recovery.requests(self._archive, school_id), int(self._clock())
-            )
+            now = int(self._clock())
+            payouts.read_again(conn, school_id, recovery.requests(self._archive, school_id), now)
+            payouts.hold_again(conn, school_id, recovery.holds(self._archive, school_id), now)
         for items in recovery.parts(self._archive, school_id):
             with begin(self._engine) as conn:
                 lock_school(conn, school_id)

@@ -72,7 +72,8 @@ def payouts_release(config: Config, school: int, reason: str) -> None:
     """
     who = getpass.getuser()
     hold = _change(
-        config, lambda conn, _archive, now: service.release(conn, school, who=who, reason=reason, now=now)
+        config,
+        lambda conn, archive, now: service.release(conn, archive, school, who=who, reason=reason, now=now),
     )
     click.echo(f"held since {_time(hold.held_at)} ({hold.why}), released by {who}")
 

@@ -166,8 +166,12 @@ def payouts(conn: Connection, school_id: int, *, only_open: bool = False) -> lis
     ]
 
 
-def hold(conn: Connection, school_id: int, why: str, now: int) -> None:
-    """A restore may have forgotten payouts: nothing is paid, called back or asked for until `release`."""
+def hold(conn: Connection, archive: Archive, school_id: int, why: str, now: int) -> None:
+    """A restore may have forgotten payouts: nothing is paid, called back or asked for until `release`.
+
+    It stands in the archive first: the next restore may bring a database of before it.
+    """
+    archive.append([kept.Hold(school_id, now, goes_on=False, who="", why=why)], now)
     store.add_hold(conn, school_id, now, why)
     alarms.raise_alarm(conn, school_id, "payouts_held", why, now)
 
@@ -178,7 +182,17 @@ def held(conn: Connection, school_id: int) -> Hold | None:
     return Hold(*row) if row is not None else None
 
 
-def release(conn: Connection, school_id: int, *, who: str, reason: str, now: int) -> Hold:
+def hold_again(conn: Connection, school_id: int, changes: Sequence[kept.Hold], now: int) -> None:
+    """Bring the hold of a school up to the last word of the archive."""
+    last = changes[-1] if changes else None
+    if last is not None and not last.goes_on and held(conn, school_id) is None:
+        store.add_hold(conn, school_id, last.changed_at, last.why)
+        alarms.raise_alarm(conn, school_id, "payouts_held", last.why, now)
+    elif last is not None and last.goes_on:
+        store.release(conn, school_id, last.who, last.why, last.changed_at)
+
+
+def release(conn: Connection, archive: Archive, school_id: int, *, who: str, reason: str, now: int) -> Hold:
     """A person has compared what is open with the bank and cancelled what the bank has paid: it goes on.
 
     PayoutRefused when nothing is held, or without a reason.
@@ -189,6 +203,7 @@ def release(conn: Connection, school_id: int, *, who: str, reason: str, now: int
         raise PayoutRefused("no payouts are held")
     if not reason.strip():
         raise PayoutRefused("a release needs a reason")
+    archive.append([kept.Hold(school_id, now, goes_on=True, who=who, why=reason)], now)
     store.release(conn, school_id, who, reason, now)
     alarms.raise_alarm(conn, school_id, "payouts_released", f"{who}: {reason}", now)
     return found

@@ -341,7 +341,9 @@ class Office:
             with db.begin(self.engine) as conn:
                 for one in payouts.payouts(conn, self.school, only_open=True) if self.payouts_wait else ():
                     payouts.cancel(conn, self.archive, self.school, one.external_key, self.heap.wall_s)
-                payouts.release(conn, self.school, who="office", reason="compared", now=self.heap.wall_s)
+                payouts.release(
+                    conn, self.archive, self.school, who="office", reason="compared", now=self.heap.wall_s
+                )
         except OSError:
             return False
         self.payouts_wait = False

@@ -55,14 +55,15 @@ def test_a_payout_is_no_purchase(pages: Pages, language: str) -> None:
 @pytest.mark.parametrize(("language", "title"), [("ru", "Возвраты остановлены"), ("en", "Payouts are held")])
 def test_page_says_that_payouts_are_held(pages: Pages, language: str, title: str) -> None:
     ask(pages, held(pages))
+    archive = Archive(pages.config.archive_dir)
     with db.begin(pages.engine) as conn:
-        payouts.hold(conn, sample.SCHOOL, "a drill", pages.clock.now)
+        payouts.hold(conn, archive, sample.SCHOOL, "a drill", pages.clock.now)
     staff = pages.staff(language)
     page = words(staff.get("/office/payouts").text)
     assert title in page
     assert WORDS[language][2] not in page
     with db.begin(pages.engine) as conn:
-        payouts.release(conn, sample.SCHOOL, who="clerk", reason="compared", now=pages.clock.now)
+        payouts.release(conn, archive, sample.SCHOOL, who="clerk", reason="compared", now=pages.clock.now)
     assert title not in words(staff.get("/office/payouts").text)
 
 

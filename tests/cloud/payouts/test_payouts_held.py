@@ -48,7 +48,7 @@ def gone_back(world: World, *, archive_lost: bool) -> None:
 
 def release(world: World, reason: str = "the bank has paid 100.00 of R1") -> payouts.Hold:
     with db.begin(world.engine) as conn:
-        return payouts.release(conn, world.school, who="clerk", reason=reason, now=world.now)
+        return payouts.release(conn, world.archive, world.school, who="clerk", reason=reason, now=world.now)
 
 
 def cancel(world: World, key: str = "R1") -> payouts.Payout:
@@ -109,6 +109,20 @@ def test_hold_outlives_a_start_and_a_second_restore(world) -> None:
     assert seen(world).state == "open"
     world.ingest.recover(world.school, "nobody knows of the archive")
     assert seen(world).state == "held"
+
+
+def test_database_of_before_the_hold_brings_no_payout_back(world) -> None:
+    young = backup(world)
+    gone_back(world, archive_lost=True)
+    set_back(world, young)
+    world.restart()
+    world.ingest.recover(world.school, "announced", is_archive_whole=True)
+    assert (seen(world).state, drive(world)) == ("held", 0)
+    release(world)
+    set_back(world, young)
+    world.restart()
+    world.ingest.recover(world.school, "announced", is_archive_whole=True)
+    assert seen(world).state == "open"
 
 
 def test_commands_name_the_hold_and_release_it(world) -> None:
