@@ -145,6 +145,10 @@ def _lose(sim: Simulation, terminal: Any, cards: dict[int, str], tries: int = 0)
     if cloud.down and tries:
         sim.heap.after(_TRY_MS, _lose, sim, terminal, cards, tries - 1)
         return
+    if terminal.is_gone or terminal.is_suspect:
+        # Somebody else has missed it meanwhile.
+        _end(sim, cards)
+        return
     if cloud.down or not cloud.in_recovery:
         sim.suspects.retire(terminal)
         _end(sim, cards)
