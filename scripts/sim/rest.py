@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from scripts.sim.simulation import Simulation
     from scripts.sim.terminal import Terminal
 
-# A board that knows the time believes no TIME that is further off.
-_REFUSED_STEP_S = 86_400
+# A board that knows the time believes no TIME that is a day off; some seconds pass until it hears it.
+_REFUSED_STEP_S = 86_390
 
 
 def acknowledged(sim: Simulation) -> bool:
