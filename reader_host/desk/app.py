@@ -104,12 +104,15 @@ class _Desk:
 
     def page(self, view: str, problem: str = "", chosen: str = "") -> str:
         """A whole page."""
+        self._bench.look_at_row(view == "row")
         return render_template(f"{view}.html", problem=problem, chosen=chosen, **self._values(view))
 
     def live(self, view: str) -> tuple[str, int]:
         """The parts of a page that change by themselves; nothing while they are the same."""
         if view not in VIEWS:
             abort(404)
+        if view == "row":
+            self._bench.look_at_row(True)
         if request.args.get("seen") == str(self._bench.situation().version):
             return "", 204
         return render_template("_live.html", **self._values(view)), 200

@@ -8,6 +8,7 @@ Leaves the rules to work.py.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ NO_READER, EMPTY, WORKING, SEEN, DONE, PUT_BACK, REFUSED, TROUBLE = (
 )  # fmt: skip
 _TURN_S = 0.2
 _READER_CHECK_TURNS = 10
+_LOOKED_AT_S = 5
 
 
 class Situation(NamedTuple):
@@ -53,6 +55,7 @@ class Bench:
         self._reader = ""
         self._stopping = threading.Event()
         self._is_asked = threading.Event()
+        self._row_until = 0.0
         self.takes_plain = False
         """Whether the class in a row may be given cards that can be copied."""
         self.told: Callable[[], None] = lambda: None
@@ -71,6 +74,13 @@ class Bench:
                 now = now._replace(step=EMPTY, operation=None, reason="")
             self._now = now
         self._is_asked.set()
+
+    def look_at_row(self, is_looked_at: bool) -> None:
+        """Somebody has the class in a row before them, or has gone to another page.
+
+        Only then is a card that is laid down given to the next pupil: who looks a card up is not giving it.
+        """
+        self._row_until = time.monotonic() + _LOOKED_AT_S if is_looked_at else 0.0
 
     def drop(self) -> None:
         """The card that was begun will not come back."""
@@ -236,7 +246,9 @@ class Bench:
         return self._turn() if is_new else None
 
     def _turn(self) -> Wish | None:
-        """The wish of the class in a row, if one is under way and nothing is unfinished."""
+        """The wish of the class in a row, if one is under way, looked at, and nothing is unfinished."""
+        if time.monotonic() > self._row_until:
+            return None
         row = self._store.row()
         if any(self._begun(self._store.operation(line.op_id)) for line in row if line.op_id):
             return None

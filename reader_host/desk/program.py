@@ -24,7 +24,7 @@ from reader_host.desk import keys as desk_keys
 from reader_host.desk.app import Parts, create_desk
 from reader_host.desk.bench import Bench
 from reader_host.desk.keys import BadKeys, DeskKeys
-from reader_host.desk.seal import Seal, SealBroken
+from reader_host.desk.seal import Seal, SealBroken, write_private
 from reader_host.desk.sender import BadAddress, Cloud, Sender
 from reader_host.desk.store import Store
 from reader_host.desk.work import Work
@@ -155,13 +155,14 @@ def _remembered(folder: Path, url: str | None) -> str:
     path = folder / _ADDRESS_FILE
     if url is not None:
         Cloud(url, "")
-        path.write_text(url, encoding="utf-8")
+        write_private(path, url.encode())
     return path.read_text(encoding="utf-8").strip() if path.exists() else ""
 
 
 def _alone(folder: Path) -> Any:
     """Holds the folder for as long as this process lives."""
-    file = open(folder / "desk.lock", "w", encoding="utf-8")  # noqa: SIM115 held open is the lock
+    handle = os.open(folder / "desk.lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    file = os.fdopen(handle, "w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from smartcard.CardMonitoring import CardMonitor, CardMonitoringThread, CardObserver
 from smartcard.Exceptions import NoCardException, SmartcardException
+from smartcard.pcsc.PCSCExceptions import BaseSCardException
 from smartcard.scard import (
     SCARD_E_COMM_DATA_LOST,
     SCARD_E_NO_SMARTCARD,
@@ -47,6 +48,9 @@ _CARD_IS_GONE = {
     )
 }
 
+_FAILURES = (SmartcardException, BaseSCardException)
+"""pyscard has two families: the second for a pcscd that is not there at all."""
+
 Exchange = Callable[[bytes], bytes]
 """One APDU out, its answer with both status bytes in."""
 
@@ -66,7 +70,7 @@ def reader_names() -> list[str]:
     """The readers that pcscd knows; Fault(READER_DEAD) when pcscd itself is not there."""
     try:
         return [str(reader) for reader in readers()]
-    except SmartcardException as error:
+    except _FAILURES as error:
         raise Fault(READER_DEAD, "pcscd", str(error)) from error
 
 
@@ -145,17 +149,17 @@ def card_on(name: str) -> Iterator[Card]:
     found = [reader for reader in _found() if str(reader) == name]
     if not found:
         raise Fault(READER_DEAD, "reader", name)
-    connection = found[0].createConnection()
     try:
+        connection = found[0].createConnection()
         connection.connect(SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1)
-    except SmartcardException as error:
+    except _FAILURES as error:
         raise _fault(error) from error
     try:
         yield Card(_way(connection))
     finally:
         try:
             connection.disconnect()
-        except SmartcardException:
+        except _FAILURES:
             # A card that is gone cannot be said goodbye to.
             pass
 
@@ -163,11 +167,11 @@ def card_on(name: str) -> Iterator[Card]:
 def _found() -> list[Any]:
     try:
         return list(readers())
-    except SmartcardException as error:
+    except _FAILURES as error:
         raise Fault(READER_DEAD, "pcscd", str(error)) from error
 
 
-def _fault(error: SmartcardException) -> Fault:
+def _fault(error: Exception) -> Fault:
     """CARD_GONE where the card is the reason, READER_DEAD for all else."""
     is_gone = (
         isinstance(error, NoCardException) or getattr(error, "hresult", -1) & 0xFFFFFFFF in _CARD_IS_GONE
@@ -179,7 +183,7 @@ def _way(connection: Any) -> Exchange:
     def exchange(apdu: bytes) -> bytes:
         try:
             data, first, second = connection.transmit(list(apdu))
-        except SmartcardException as error:
+        except _FAILURES as error:
             raise _fault(error) from error
         return bytes(data) + bytes((first, second))
 
