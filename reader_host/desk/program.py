@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -145,6 +146,8 @@ def desk(
         click.echo(f"Card desk: {running.address}")
         if not url:
             click.echo("No cloud is named (--cloud URL): everything waits in the queue.")
+        # A service is stopped so; its threads end as they do with Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             running.wait()
         except KeyboardInterrupt:

@@ -73,7 +73,7 @@ def test_desk_starts_stops_and_starts_again_without_the_file(memory: Path, start
     assert second.wait(60) == 1
     assert second.stdout
     assert "another desk runs on" in second.stdout.read()
-    first.send_signal(signal.SIGINT)
+    first.send_signal(signal.SIGTERM)
     assert first.wait(60) == 0
     assert first.stdout
     rest = first.stdout.read()
