@@ -14,6 +14,7 @@ from protocols.ledger.record import (
     NOTE,
     NOTE_COMMAND,
     NOTE_LOCKED,
+    NOTE_READER,
     PASS,
     PASS_OUT,
     PASS_STAGE,
@@ -27,7 +28,7 @@ from protocols.ledger.record import (
     unpack,
 )
 
-_NOTES = {NOTE_COMMAND: "command", NOTE_LOCKED: "locked"}
+_NOTES = {NOTE_COMMAND: "command", NOTE_LOCKED: "locked", NOTE_READER: "reader"}
 # Name and bytes of each field, as protocols/ledger/record.py lays them out.
 _FIELDS = (
     ("type", 1),
@@ -54,7 +55,7 @@ class Part(NamedTuple):
 class RecordView(NamedTuple):
     """A record for a page.
 
-    `kind`: a name of record.TYPES, or `unknown`, `command` or `locked` for these notes;
+    `kind`: a name of record.TYPES, or `unknown`, `command`, `locked` or `reader` for these notes;
     `amount_minor`: of a sale, or of one unit in the item of a basket; `lines`: what a single
     sale or an item says; `items`: how many of them a basket counts, else 0; `refusal`: the
     number of a card not accepted.
@@ -96,7 +97,7 @@ def view(raw: bytes) -> RecordView:
         stage=record.flags & PASS_STAGE if is_pass else 0,
         lines=_lines(record),
         items=record.aux & 0xFFFF if basket.is_basket(record) else 0,
-        refusal=record.amount if kind in ("note", "locked") else 0,
+        refusal=record.amount if kind in ("note", "locked", "reader") else 0,
         parts=_parts(raw, record),
     )
 

@@ -11,6 +11,7 @@ from cloud.alarms import service as alarms
 from cloud.codes import service as codes
 from cloud.db import begin
 from cloud.devices import service as devices
+from protocols import errors
 from protocols.ids import hex8
 from protocols.ledger import record as records
 from scripts import sample_school as sample
@@ -160,6 +161,16 @@ def test_records_lead_down_to_the_bytes_and_books(pages: Pages) -> None:
     assert "Обед, 96,00 ₽ Линия 1, запись 6 · сегодня, 11:42" in said
     assert "Деньги ученика на питание −96,00 ₽ Столовая +96,00 ₽" in said
     assert "Контрольная сумма: сходится" in said
+
+
+def test_each_refusal_of_a_card_and_of_a_reader_has_its_words(pages: Pages) -> None:
+    with pages.app.test_request_context():
+        words_of = (
+            pages.app.jinja_env.get_template("office/_words.html").make_module({"_": str}).refusal_words
+        )
+        for code in (*range(errors.READER_DEAD, errors.READER_UNTRUSTED + 1),
+                     *range(errors.REPEATED_TAP, errors.WEAK_LIMIT + 1)):  # fmt: skip
+            assert "reason" not in words_of(code), code
 
 
 def test_quarantine_and_recovery_are_said(pages: Pages) -> None:
