@@ -1,6 +1,7 @@
 """The office: its door, the day, the devices, the records, and that names leave a trace."""
 
 import re
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
@@ -165,9 +166,8 @@ def test_records_lead_down_to_the_bytes_and_books(pages: Pages) -> None:
 
 def test_each_refusal_of_a_card_and_of_a_reader_has_its_words(pages: Pages) -> None:
     with pages.app.test_request_context():
-        words_of = (
-            pages.app.jinja_env.get_template("office/_words.html").make_module({"_": str}).refusal_words
-        )
+        template = pages.app.jinja_env.get_template("office/_words.html")
+        words_of: Any = vars(template.make_module({"_": str}))["refusal_words"]
         for code in (*range(errors.READER_DEAD, errors.READER_UNTRUSTED + 1),
                      *range(errors.REPEATED_TAP, errors.WEAK_LIMIT + 1)):  # fmt: skip
             assert "reason" not in words_of(code), code
