@@ -28,7 +28,7 @@ def bank_files_not_imported_again(patches: Patches) -> None:
 @mutant("payouts go on by themselves though the archive was lost", "payout_forgotten")
 def payouts_go_on_without_archive(patches: Patches) -> None:
     """Nothing holds them until a person has compared them with the bank."""
-    patches.replace(payouts, "hold", lambda conn, school_id, why, now: None)
+    patches.replace(payouts, "hold", lambda conn, archive, school_id, why, now: None)
 
 
 @mutant("a restore opens what was closed after the backup", "key_rotated", "restore_announced")

@@ -16,11 +16,11 @@ def half_basket_charged(patches: Patches) -> None:
     """A till leaves the last lines out, and says served for all of them."""
 
     def make(original: Any) -> Any:
-        def write(controller: Any, waiting: Any) -> int:
+        def write(controller: Any, waiting: Any, flags: int) -> int:
             waiting.lines = waiting.lines[: (len(waiting.lines) + 1) // 2]
             price = sum(quantity * price for _good, quantity, price in waiting.lines)
             waiting.item = waiting.item._replace(price=price)
-            return int(original(controller, waiting))
+            return int(original(controller, waiting, flags))
 
         return write
 
@@ -31,11 +31,11 @@ def half_basket_charged(patches: Patches) -> None:
 def sale_ahead_of_items(patches: Patches) -> None:
     """The order of the records is turned around."""
 
-    def write(controller: Any, waiting: Any) -> int:
+    def write(controller: Any, waiting: Any, flags: int) -> int:
         account, moment = waiting.who.account, waiting.tap.time
         aux = record.good_aux(len(waiting.lines), waiting.who.reference)
         price = waiting.item.price
-        seq = controller.write(record.SALE, 0, account=account, amount=price, aux=aux, time=moment)
+        seq = controller.write(record.SALE, flags, account=account, amount=price, aux=aux, time=moment)
         for good, quantity, price in waiting.lines:
             controller.write_at(record.ITEM, 0, moment, account, price, record.item_aux(good, quantity))
         return int(seq)

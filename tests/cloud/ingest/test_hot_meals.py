@@ -112,7 +112,7 @@ def test_home_till_alone_gets_credit_and_benefits(world: World) -> None:
     account = world.of_line(world.line)[0]
     entitle(world, account)
     row, image = row_of(world, world.line, account)
-    assert row.flags == table.CREDIT | table.meal_flag(LUNCH)
+    assert row.flags == table.CREDIT | table.WEAK | table.meal_flag(LUNCH)
     assert (image.base_day, image.credit_total) == (DAY, PRICE)
     # Five of the days ahead, without the Sunday.
     days = [image.base_day + bit for bit in range(16) if row.benefit_days >> bit & 1]
@@ -120,7 +120,7 @@ def test_home_till_alone_gets_credit_and_benefits(world: World) -> None:
     assert all(day % 7 != 3 for day in days)
     for other in (world.other, world.gate):
         row, image = row_of(world, other, account)
-        assert (row.flags, row.benefit_days) == (0, 0)
+        assert (row.flags, row.benefit_days) == (table.WEAK, 0)
     assert row_of(world, world.gate, account)[1].credit_total == 0
 
 
@@ -228,7 +228,7 @@ def test_need_for_credit_is_answered(world: World) -> None:
         (account, record.MEAL_CREDIT, PRICE)
     ]
     publish(world)
-    assert row_of(world, world.line, account)[0].flags == 0
+    assert row_of(world, world.line, account)[0].flags == table.WEAK
     whole(world)
 
 
