@@ -104,10 +104,10 @@ def _trimmed(sources: list[tuple[str, Path]], users: Sequence[Path]) -> dict[str
         # CPython 3.11 counts the depth of a syntax tree for all threads together: one tree at a time.
         with _ONE_TREE:
             small = trim.trim(texts, users=callers, kept=manifest.CALLED_BY_INTERPRETER)
+            made = {name: small[_module(name)] for name, _source in sources}
+            return {name: text for name, text in made.items() if not _is_bare_package(name, text)}
     except SyntaxError as error:
         raise BuildError(f"{error.filename} line {error.lineno}: {error.msg}") from error
-    texts = {name: small[_module(name)] for name, _source in sources}
-    return {name: text for name, text in texts.items() if not _is_bare_package(name, text)}
 
 
 def _is_bare_package(name: str, text: str) -> bool:
