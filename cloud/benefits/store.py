@@ -118,7 +118,8 @@ def sales(conn: Connection, school_id: int, day: int) -> Sequence[Any]:
     and `price` of one unit.  Without those that were voided; with the status and the last
     day of the journal.
     """
-    # Flags: 0 is a basket, which counts its items in aux; 1 and 3 a single good from money and from credit.
+    # Flags: 0 is a basket, which counts its items in aux; 1 and 3 a single good from money and from credit;
+    # 8, the money of a card that can be copied, may stand beside each of them.
     statement = (
         "SELECT r.device_id, r.epoch, r.seq, r.account_id, r.amount, e.status, j.day AS last_day,"
         " coalesce(i.aux, r.aux) & 65535 AS good, coalesce(i.amount, r.amount) AS price"
@@ -127,8 +128,9 @@ def sales(conn: Connection, school_id: int, day: int) -> Sequence[Any]:
         "  AND j.seq = e.next_seq - 1"
         " LEFT JOIN record i ON i.school_id = r.school_id AND i.device_id = r.device_id"
         "  AND i.epoch = r.epoch AND i.seq < r.seq"
-        "  AND i.seq >= r.seq - CASE WHEN r.flags = 0 THEN r.aux & 65535 ELSE 0 END"
-        " WHERE r.school_id = ? AND r.day = ? AND r.type = 6 AND r.refusal = 0 AND r.flags IN (0, 1, 3)"
+        "  AND i.seq >= r.seq - CASE WHEN (r.flags & 1) = 0 THEN r.aux & 65535 ELSE 0 END"
+        " WHERE r.school_id = ? AND r.day = ? AND r.type = 6 AND r.refusal = 0"
+        " AND (r.flags & 247) IN (0, 1, 3)"
         " AND e.school_id = r.school_id AND e.device_id = r.device_id AND e.epoch = r.epoch"
         " AND r.account_id IN (SELECT account_id FROM entitlement"
         "  WHERE school_id = ? AND from_day <= ? AND to_day >= ?)"

@@ -19,7 +19,7 @@ _COLUMNS = "e.entry_id, e.external_key, e.kind, e.device_id, e.epoch, e.seq, e.r
 # A basket that was accepted holds as many portions as its items say, everything else is one.
 MONEY = (
     "SELECT r.device_id, r.epoch, r.seq, r.type, r.flags, r.account_id, r.amount, r.aux, r.refusal,"
-    " CASE WHEN r.type = 6 AND r.flags = 0 AND r.refusal = 0 THEN"
+    " CASE WHEN r.type = 6 AND (r.flags & 1) = 0 AND r.refusal = 0 THEN"
     "  (SELECT CAST(sum(i.aux >> 16) AS BIGINT) FROM record i WHERE i.school_id = r.school_id"
     "  AND i.device_id = r.device_id AND i.epoch = r.epoch AND i.seq >= r.seq - (r.aux & 65535)"
     "  AND i.seq < r.seq) ELSE 1 END AS portions FROM record r"

@@ -57,7 +57,7 @@ def baskets(
     statement = (
         "SELECT s.device_id, s.epoch, s.seq, s.raw, i.raw FROM record s CROSS JOIN record i"
         " WHERE s.school_id = ? AND s.device_id IN ? AND s.epoch IN ? AND s.seq IN ?"
-        " AND s.type = 6 AND s.flags = 0 AND (s.aux & 65535) <= 16"
+        " AND s.type = 6 AND (s.flags & 1) = 0 AND (s.aux & 65535) <= 16"
         " AND i.school_id = s.school_id AND i.device_id = s.device_id AND i.epoch = s.epoch"
         " AND i.seq >= s.seq - (s.aux & 65535) AND i.seq < s.seq ORDER BY s.seq, i.seq"
     )

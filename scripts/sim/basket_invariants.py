@@ -19,7 +19,7 @@ def baskets_are_whole(sim: Simulation) -> Iterator[tuple[str, str]]:
         " AND p.price_minor = i.amount) THEN 0 ELSE 1 END)"
         " FROM record s LEFT JOIN record i ON i.device_id = s.device_id AND i.epoch = s.epoch AND i.type = 5"
         " AND i.account_id = s.account_id AND i.seq >= s.seq - (s.aux & 65535) AND i.seq < s.seq"
-        " WHERE s.type = 6 AND s.flags = 0 AND s.refusal = 0 GROUP BY s.device_id, s.epoch, s.seq"
+        " WHERE s.type = 6 AND (s.flags & 1) = 0 AND s.refusal = 0 GROUP BY s.device_id, s.epoch, s.seq"
     )
     for device, seq, amount, count, items, price, unknown in sim.cloud.select(statement):
         if (amount, count) != (price, items) or (unknown and not sim.backups.archive_was_lost):

@@ -25,7 +25,7 @@ SECOND_MEALS = (
 # The price of the meal whose number stands at the end of a re-rating's key, else of the whole sale.  Goods of
 # the simulation's menu have the numbers of their meals.
 _PRICE = (
-    "coalesce((SELECT i.amount FROM record i WHERE r.flags = 0 AND i.device_id = r.device_id"
+    "coalesce((SELECT i.amount FROM record i WHERE (r.flags & 1) = 0 AND i.device_id = r.device_id"
     " AND i.epoch = r.epoch AND i.seq >= r.seq - (r.aux & 65535) AND i.seq < r.seq"
     " AND e.external_key LIKE '%:' || (i.aux & 65535)), r.amount)"
 )
@@ -88,7 +88,7 @@ def _unfunded(sim: Simulation, reserved: set[tuple[int, int, int]]) -> Iterator[
         " JOIN posting p ON p.entry_id = e.entry_id JOIN ledger_account a"
         " ON a.ledger_account_id = p.ledger_account_id"
         " AND a.code IN (printf('purse:%08x', r.account_id), printf('credit:%08x', r.account_id))"
-        " LEFT JOIN record i ON r.flags = 0 AND i.device_id = r.device_id AND i.epoch = r.epoch"
+        " LEFT JOIN record i ON (r.flags & 1) = 0 AND i.device_id = r.device_id AND i.epoch = r.epoch"
         " AND i.seq >= r.seq - (r.aux & 65535) AND i.seq < r.seq"
         " WHERE r.type = 6 AND r.refusal = 0 AND r.flags & 4 = 0 AND r.day < ? AND r.day >= ?",
         (_first_open_day(sim), _wall_day(sim) - 90),

@@ -122,7 +122,7 @@ class Office:
                 conn, self.school, self.heap.wall_s, kinds=("canteen",), cap_minor=town.cap,
                 slack_minor=town.slack, fixed_moment=bool(chance.randrange(2)),
                 offline_at_once=bool(chance.randrange(2)),
-                verdict_ms=chance.choice((250, 400, 400, 400, 1_000)), weak_day_minor=0,
+                verdict_ms=chance.choice((250, 400, 400, 400, 1_000)),
             )  # fmt: skip
 
     def entitle(self) -> None:

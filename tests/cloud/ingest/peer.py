@@ -27,7 +27,10 @@ PRICES = {BREAKFAST: 8500, LUNCH: 14000}
 
 
 class Peer:
-    """One device: its journal as a list, its chain, and what it was told."""
+    """One device: its journal as a list, its chain, and what it was told.
+
+    `is_limited`: its school limits weak cards and all cards here are, so sales from money say so.
+    """
 
     def __init__(self, provision: dict[str, Any]) -> None:
         self.school: int = provision["school"]
@@ -44,6 +47,7 @@ class Peer:
         self.incarnation = (0, 0)
         self.time = NOON
         self.day = DAY
+        self.is_limited = False
 
     @property
     def next_seq(self) -> int:
@@ -53,6 +57,8 @@ class Peer:
     def write(self, kind: int, flags: int = 0, account: int = 0, amount: int = 0, aux: int = 0) -> int:
         """Journal a record; returns its seq."""
         seq = self.next_seq
+        if self.is_limited and kind in (record.SALE, record.VOID) and not flags & record.SALE_SOURCE:
+            flags |= record.SALE_WEAK
         body = record.pack_body(record.Record(kind, flags, self.day, seq, self.time, account, amount, aux))
         self.macs.append(record.next_mac(self.chain, self.macs[-1], body))
         self.raws.append(record.seal(body, self.macs[-1]))

@@ -29,9 +29,10 @@ TWO = (Line(BREAKFAST, 2, PRICES[BREAKFAST]), Line(LUNCH, 1, PRICES[LUNCH]))
 TOTAL = 2 * PRICES[BREAKFAST] + PRICES[LUNCH]
 
 
-@pytest.fixture
-def world(store: Engine, tmp_path):
+@pytest.fixture(params=[False, True], ids=["any-card", "weak-cards"])
+def world(request: pytest.FixtureRequest, store: Engine, tmp_path):
     made = World(store, tmp_path)
+    made.line.is_limited = made.other.is_limited = request.param
     yield made
     made.check_books()
 

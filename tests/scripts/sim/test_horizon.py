@@ -13,7 +13,7 @@ DAY_S = 86_400
 @pytest.fixture
 def school(request):
     """A school with one line, no faults, from its first morning on; the parameter: sectors of a ring."""
-    sim = Simulation(Options(seed=35, terminals=2, accounts=8, sectors=request.param, faults=(), plan=()))
+    sim = Simulation(Options(seed=36, terminals=2, accounts=8, sectors=request.param, faults=(), plan=()))
     sim.build()
     yield sim
     sim.cloud.close()
