@@ -272,7 +272,9 @@ def _counters_are_true(sim: Simulation, terminal: Any) -> Iterator[Finding]:
     controller = terminal.controller
     today = max(controller.journal.last_day, controller.state.day)
     # A wrong day that the cloud's wrong clock confirmed was over for the till until a person took it back.
-    wrong = sim.town.latest_day[terminal.serial] if sim.struck["clock_of_cloud"] else 0
+    wrong = 0
+    if sim.struck["clock_of_cloud"]:
+        wrong = min(sim.town.latest_day[terminal.serial], controller.state.benefits_from)
     ended_ahead = _ended_ahead(sim)
     for (account, bucket), true in sim.town.rights_of(terminal.serial).items():
         if record.MEALS_A_DAY <= bucket < record.benefit_bucket(today, 0):

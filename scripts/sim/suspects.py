@@ -200,13 +200,17 @@ class Suspects:
                 self._sim.town.exposure[account] += minor
 
     def forgotten(self, terminal: Terminal) -> Counter[int]:
-        """Account to what a board has sold by records that the cloud does not have, minor units."""
+        """Account to what a board has sold by records that the cloud does not have, minor units.
+
+        Without meals from a benefit: they take nothing from a purse.
+        """
         kept = self._kept(terminal)
         sold: Counter[int] = Counter()
         for raw in terminal.journal:
             if raw[0] == record.SALE and raw not in kept:
                 item = record.unpack(raw)
-                sold[item.account] += item.amount
+                if item.flags & record.SALE_SOURCE != record.FROM_BENEFIT:
+                    sold[item.account] += item.amount
         return sold
 
     def release(self, label: str) -> None:
