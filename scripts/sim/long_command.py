@@ -60,11 +60,11 @@ def _line(sums: longrun.Sums) -> str:
 
 
 class _Told:
-    """A bar where a person looks on, else a line each minute."""
+    """A bar where a person looks on, else a line at the first seed and one each minute."""
 
     def __init__(self, plan: longrun.Plan) -> None:
         self._bar: Progress | None = None
-        self._next = time.monotonic() + _LINE_EVERY_S
+        self._next = time.monotonic()
         console = Console(stderr=True)
         if console.is_terminal:
             self._bar = Progress(

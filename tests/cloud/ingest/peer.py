@@ -187,7 +187,9 @@ _UNPACK = {
 class World:
     """A school with two lines and a gate, pupils with money, tables published, and an Ingest on it."""
 
-    def __init__(self, engine: Engine, folder: Any, pupils: int = 4, money: int = 100_000) -> None:
+    def __init__(
+        self, engine: Engine, folder: Any, pupils: int = 4, money: int = 100_000, *, is_limited: bool = False
+    ) -> None:
         self.engine = engine
         self.vault = Vault(folder / "keys")
         self.folder = folder
@@ -204,6 +206,7 @@ class World:
                 accounting.top_up(conn, self.school, account, money, f"T{number}", NOON)
             devices.publish_tables(conn, self.vault, self.school, NOON)
         self.line, self.other, self.gate = map(Peer, provisions)
+        self.line.is_limited = self.other.is_limited = is_limited
         self.restart()
         self.ingest.poll()
 

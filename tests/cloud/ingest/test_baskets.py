@@ -31,8 +31,7 @@ TOTAL = 2 * PRICES[BREAKFAST] + PRICES[LUNCH]
 
 @pytest.fixture(params=[False, True], ids=["any-card", "weak-cards"])
 def world(request: pytest.FixtureRequest, store: Engine, tmp_path):
-    made = World(store, tmp_path)
-    made.line.is_limited = made.other.is_limited = request.param
+    made = World(store, tmp_path, is_limited=request.param)
     yield made
     made.check_books()
 

@@ -24,8 +24,7 @@ BUCKET = record.benefit_bucket(DAY, LUNCH)
 
 @pytest.fixture(params=[False, True], ids=["any-card", "weak-cards"])
 def world(request: pytest.FixtureRequest, store: Engine, tmp_path) -> World:
-    made = World(store, tmp_path, pupils=4, money=40_000)
-    made.line.is_limited = made.other.is_limited = request.param
+    made = World(store, tmp_path, pupils=4, money=40_000, is_limited=request.param)
     with db.begin(store) as conn:
         conn.execute(db.good.update().where(db.good.c.good_id == BREAKFAST).values(meal="breakfast"))
         devices.set_settings(conn, made.school, NOON, credit_minor=PRICE)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -103,7 +102,9 @@ def test_interrupted_run_leaves_its_summary(tmp_path):
         [*line, "--summary", str(path)], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip
-    time.sleep(8)
+    assert started.stderr is not None
+    assert b"from seed 1" in started.stderr.readline()
+    assert b" 1 seeds," in started.stderr.readline()
     os.killpg(started.pid, signal.SIGINT)
     _out, _errors = started.communicate(timeout=60)
     assert started.returncode == 130
