@@ -13,8 +13,6 @@ from datetime import date
 from pathlib import Path
 
 from flask import Flask, abort, g, redirect, render_template, request, url_for
-from flask_babel import Babel
-from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined
 from werkzeug.wrappers import Response
 
 from protocols.errors import name as refusal_name
@@ -25,9 +23,8 @@ from reader_host.desk.sender import Sender
 from reader_host.desk.store import Operation, Store
 from reader_host.desk.work import GIVING, ISSUE, KINDS, MAIN, REPLACE, TEMPORARY, WIPE, Wish, Work
 from reader_host.local import words
-from reader_host.local.door import CLOUD, Door
+from reader_host.local.page import create_local
 
-_HERE = Path(__file__).parent
 VIEWS = ("one", "row", "waiting")
 LOST = "lost"
 """The choice of a form for a card in the place of a lost one; the other choices are KINDS."""
@@ -48,23 +45,10 @@ class Parts:
 
 def create_desk(parts: Parts) -> Flask:
     """The application of one desk."""
-    app = Flask("desk", root_path=str(_HERE))
-    app.jinja_loader = ChoiceLoader(
-        [FileSystemLoader(_HERE / "templates"), FileSystemLoader(CLOUD / "templates")]
-    )
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.undefined = StrictUndefined
-    app.config.update(MAX_CONTENT_LENGTH=16 * 1024)
-    Babel(
-        app,
-        default_locale=words.DEFAULT_LANGUAGE,
-        default_translation_directories=str(_HERE / "translations"),
-        locale_selector=lambda: g.get("language", words.DEFAULT_LANGUAGE),
+    app = create_local(
+        "desk", Path(__file__).parent, port=parts.port, token=parts.token, command="klasskart desk"
     )
     desk = _Desk(parts)
-    Door("desk", parts.port, parts.token, lambda: render_template("closed.html", language=g.language)).hang(
-        app
-    )
     for view in VIEWS:
         path = "/" if view == "one" else f"/{view}"
         app.add_url_rule(path, view_func=desk.page, endpoint=view, defaults={"view": view})
@@ -136,7 +120,6 @@ class _Desk:
         refused = self._store.in_state(store.REFUSED)
         return {
             "view": view,
-            "language": g.language,
             "now": self._parts.now(),
             "situation": situation,
             "roster": roster,
@@ -149,6 +132,7 @@ class _Desk:
             "link": self._parts.sender.link(),
             "name_of": self._name,
             "class_of": self._class,
+            "classes": {words.class_name(name, g.language): each for name, each in roster.classes().items()},
             "class_name": lambda name: words.class_name(name, g.language),
             "clock": words.clock,
             "day": lambda at: words.day(at, g.language),

@@ -80,11 +80,6 @@ class Seal:
         """Remove the file."""
         (self._folder / name).unlink(missing_ok=True)
 
-    def age_s(self, name: str, now: int) -> int | None:
-        """Seconds since the file was written; None when there is none."""
-        path = self._folder / name
-        return max(0, now - int(path.stat().st_mtime)) if path.exists() else None
-
 
 def write_private(path: Path, content: bytes) -> None:
     """Replace a file at once; nobody but the owner can read it at any moment."""

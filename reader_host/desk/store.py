@@ -41,7 +41,7 @@ _LINE = {"place": int, "student": str, "state": str, "op_id": str, "class_name":
 class Operation(NamedTuple):
     """One thing done with a card.
 
-    `op`: issue, replace, temporary, wipe or block; `kind`: card, second, fob or temporary; `until`: the last
+    `op`: issue, replace, temporary or wipe; `kind`: card, second, fob or temporary; `until`: the last
     day of a temporary card as YYYY-MM-DD, else empty; `at`: UTC seconds; `card_ref` and `uid_ref`: keyed
     references of the credential and of the serial number, in hex; `refusal` and `reason`: what the cloud
     said; `seen`: a person has read that; `key_version`: of the gates' keys on the card, 0 for a plain one.

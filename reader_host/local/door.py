@@ -1,4 +1,4 @@
-"""The door of a local page: who may look at it, and the headers and style sheets it comes with.
+"""The door of a local page: who may look at it, and the headers and shared files it comes with.
 
 Promises: it answers only to its own Host, takes a form only from its own Origin, opens only by the launch
 token of its first address (then by a SameSite=Strict cookie), answers no other origin, and runs no script
@@ -17,10 +17,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from cloud import guards
 from cloud.formats import DEFAULT_LANGUAGE, LANGUAGES
 
-CLOUD = Path(__file__).resolve().parents[2] / "cloud"
-SHEETS = ("tokens.css", "pages.css", "icon.svg")
+LOCAL = Path(__file__).resolve().parent
+CLOUD = LOCAL.parents[1] / "cloud"
+_SHARED = {"tokens.css": CLOUD, "pages.css": CLOUD, "icon.svg": CLOUD, "local.css": LOCAL, "local.js": LOCAL}
 LANGUAGE_COOKIE = "kk_language"  # the cloud's own: cookies of one host do not tell its ports apart
-_OPEN = ("static", "sheet")
+_OPEN = ("static", "shared")
 
 
 class Door:
@@ -37,11 +38,11 @@ class Door:
         return f"Door({self._cookie})"
 
     def hang(self, app: Flask) -> None:
-        """Put the guards, the language and the style sheets into an application."""
+        """Put the guards, the language and the shared files into an application."""
         app.before_request(self._refuse_strangers)
         app.after_request(self._finish)
         app.add_url_rule("/language", view_func=_choose_language, methods=["POST"], endpoint="language")
-        app.add_url_rule("/cloud/<name>", view_func=_sheet, endpoint="sheet")
+        app.add_url_rule("/shared/<name>", view_func=_shared, endpoint="shared")
 
     def _refuse_strangers(self) -> Response | None:
         """Exact Host, exact Origin, and the token or the cookie; a style sheet needs no cookie."""
@@ -82,8 +83,8 @@ def _choose_language() -> AnyResponse:
     return answer
 
 
-def _sheet(name: str) -> Response:
-    """The cloud's style sheets and icon, so that there is one source of colours."""
-    if name not in SHEETS:
+def _shared(name: str) -> Response:
+    """What all local pages have in common, the cloud's style sheets first: there is one source of colours."""
+    if name not in _SHARED:
         abort(404)
-    return send_from_directory(CLOUD / "static", name, max_age=3600)
+    return send_from_directory(_SHARED[name] / "static", name, max_age=3600)

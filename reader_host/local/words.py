@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime
 
 from babel.dates import format_date
 
-from cloud.formats import DEFAULT_LANGUAGE, LANGUAGES, class_name
+from cloud.formats import class_name
 
-__all__ = ["DEFAULT_LANGUAGE", "LANGUAGES", "class_name", "clock", "day", "local_day", "moment"]
+__all__ = ["class_name", "clock", "day", "local_day", "moment"]
 
 
 def _local(at: int) -> datetime:

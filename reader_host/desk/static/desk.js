@@ -1,12 +1,8 @@
-// Shows what happens on the reader without reloading, and filters the list of pupils. Without it every button still works.
+// Shows what happens on the reader without reloading. Without it every button still works.
 "use strict";
 
 const EVERY_MS = 250;
 const view = document.querySelector("main").dataset.view;
-
-function part(text) {
-  return new DOMParser().parseFromString(text, "text/html");
-}
 
 // Puts in only the parts that differ, so that a screen reader hears what is new and an opened line stays open.
 function show(page) {
@@ -40,56 +36,20 @@ async function follow() {
   }
 }
 
-// A form is sent in the background, so that the list stays as it was searched; a problem stands beside the button.
+// A form is sent in the background, so that the list stays as it was searched.
 async function send(event) {
   const form = event.target;
   if (form.method !== "post" || form.closest(".bar")) return;
   event.preventDefault();
-  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) }).catch(() => null);
-  if (answer === null) return;
-  const page = part(await answer.text());
-  const problem = page.getElementById("problem");
-  if (problem) document.getElementById("problem")?.replaceChildren(...problem.childNodes);
-  if (page.getElementById("bar")) show(page);
-  if (form.id === "give" && answer.ok) {
+  const sent = await post(form);
+  if (sent === null) return;
+  if (sent.page.getElementById("bar")) show(sent.page);
+  if (form.id === "give" && sent.answer.ok) {
     form.querySelector("input[name=kind][value=card]").checked = true;
     for (const chosen of form.querySelectorAll("input[name=student]:checked")) chosen.checked = false;
   }
 }
 
-function search() {
-  const words = document.getElementById("search").value.toLocaleLowerCase().replaceAll("ё", "е").split(/[\s«»,]+/).filter(Boolean);
-  let seen = 0;
-  for (const group of document.querySelectorAll(".pupils-class")) {
-    const name = group.querySelector(".pupils-name").textContent.replace(/[\s«»]/g, "");
-    let inside = 0;
-    for (const pupil of group.querySelectorAll(".pupil")) {
-      const text = `${pupil.textContent} ${name}`.toLocaleLowerCase().replaceAll("ё", "е");
-      pupil.hidden = !words.every((word) => text.includes(word));
-      inside += pupil.hidden ? 0 : 1;
-    }
-    group.hidden = inside === 0;
-    seen += inside;
-  }
-  document.getElementById("nobody").hidden = seen > 0 || document.querySelector(".pupils-class") === null;
-}
-
-function choose(event) {
-  if (event.key !== "Enter" && event.key !== "ArrowDown") return;
-  event.preventDefault();
-  const first = [...document.querySelectorAll(".pupils-class .pupil:not([hidden]) input")].find((each) => each.offsetParent !== null);
-  if (first) {
-    first.checked = true;
-    first.focus();
-  }
-}
-
-const field = document.getElementById("search");
-if (field) {
-  document.getElementById("search-field").hidden = false;
-  field.addEventListener("input", search);
-  field.addEventListener("keydown", choose);
-}
 const print = document.getElementById("print");
 if (print) {
   print.hidden = false;
@@ -98,4 +58,3 @@ if (print) {
   document.addEventListener("submit", send);
   follow();
 }
-if (location.search.includes("token=")) history.replaceState(null, "", location.pathname);

@@ -1,7 +1,7 @@
 """The panel's own little web application: one page, one form, and the columns of a tap to follow.
 
-It stands behind the door of every local page (reader_host.local.door). Colours and shapes are the cloud's own
-style sheets; works without JavaScript by reloading.
+It stands in the frame and behind the door of every local page (reader_host.local); works without JavaScript by
+reloading.
 """
 
 from dataclasses import dataclass, field, replace
@@ -11,11 +11,10 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from flask import Flask, abort, g, redirect, render_template, request, url_for
-from jinja2 import ChoiceLoader, FileSystemLoader
 from werkzeug.wrappers import Response as AnyResponse
 
 from cloud.formats import SchoolTime, class_name
-from reader_host.local.door import CLOUD, Door
+from reader_host.local.page import create_local
 from scripts.play.panel.trail import KEPT, Choice, Trail
 from scripts.play.panel.words import Teller, say
 
@@ -107,14 +106,10 @@ class Setting:
 
 def create_panel(setting: Setting, taps: Taps) -> Flask:
     """The application for one stand; `setting.token` is the launch token."""
-    app = Flask("panel", root_path=str(Path(__file__).parent))
-    app.jinja_loader = ChoiceLoader(
-        [FileSystemLoader(Path(__file__).parent / "templates"), FileSystemLoader(CLOUD / "templates")]
+    app = create_local(
+        "panel", Path(__file__).parent, port=setting.port, token=setting.token, command="klasskart demo"
     )
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.config.update(MAX_CONTENT_LENGTH=16 * 1024)
     panel = _Panel(setting, taps)
-    Door("panel", setting.port, setting.token, panel.closed).hang(app)
     app.add_url_rule("/", view_func=panel.page, endpoint="page")
     app.add_url_rule("/tap", view_func=panel.tap, methods=["POST"], endpoint="tap")
     app.add_url_rule("/taps/<int:number>", view_func=panel.page, endpoint="trail")
@@ -134,10 +129,6 @@ class _Panel:
         self._forms: dict[int, dict[str, str]] = {}
 
     # The pages.
-
-    def closed(self) -> str:
-        """For who has no launch token."""
-        return render_template("closed.html", say=self._say, language=g.language)
 
     def page(self, number: int = 0, problem: str = "") -> str:
         """The whole panel, with the trail of one tap when there is one."""
@@ -202,7 +193,6 @@ class _Panel:
         elapsed = self._taps.elapsed_ms(trail.number) if trail else 0
         return {
             "say": self._say,
-            "language": g.language,
             "trail": trail,
             "columns": teller.columns(trail, elapsed),
             "place_name": teller.place,

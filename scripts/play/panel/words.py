@@ -21,17 +21,13 @@ from protocols.errors import (
 from scripts.play.panel.trail import STATIONS, Station, Trail
 
 WORDS: dict[str, tuple[str, str]] = {
-    "product": ("КлассКарт", "KlassKart"),
     "title": ("Стенд", "Tap panel"),
     "heading": ("Путь одного касания", "The way of one tap"),
     "lead": (
         "Приложите карту к турникету или к линии столовой и посмотрите, что узнают школа и родитель.",
         "Hold a card to a gate or a canteen line and watch what school and parent learn.",
     ),
-    "skip": ("К главному", "Skip to the main part"),
     "who": ("Чья карта", "Whose card"),
-    "search": ("Найти по фамилии, имени или классу", "Find by name or class"),
-    "nobody": ("Никого не нашлось. Сотрите часть слова.", "Nobody found. Delete a part of the word."),
     "no_pupils": (
         "Облако ещё не ответило. Обновите страницу через несколько секунд.",
         "The cloud has not answered yet. Reload the page in a few seconds.",
@@ -146,10 +142,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "parents_page": ("Страница родителя", "The parents' page"),
     "office_page": ("Школа", "The office"),
     "language": ("Язык", "Language"),
-    "closed": (
-        "Стенд открывается по адресу, который напечатал klasskart demo.",
-        "The panel opens by the address that klasskart demo has printed.",
-    ),
     "choose_first": ("Сначала выберите, чья карта.", "First choose whose card it is."),
     "bad_time": ("Укажите время, например 12:10.", "Give a time, like 12:10."),
     "bad_quantity": ("Количество: от 0 до 9.", "A quantity is 0 to 9."),

@@ -161,11 +161,12 @@ def test_language_is_kept(inside):
     assert "Hold the card" in page
 
 
-def test_only_shared_sheets_are_served(inside):
-    with inside.get("/cloud/tokens.css") as sheet:
-        assert sheet.status_code == 200
-    assert inside.get("/cloud/..%2fapp.py").status_code == 404
-    assert inside.get("/cloud/pages.js").status_code == 404
+def test_only_shared_files_are_served(inside):
+    for name in ("tokens.css", "local.css", "local.js"):
+        with inside.get(f"/shared/{name}") as file:
+            assert file.status_code == 200
+    assert inside.get("/shared/..%2fapp.py").status_code == 404
+    assert inside.get("/shared/pages.js").status_code == 404
 
 
 def test_only_a_sale_can_be_taken_back(inside, stand):

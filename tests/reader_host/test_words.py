@@ -1,21 +1,21 @@
-"""The desk's words: each has its Russian, with the same places for values, and is compiled."""
+"""The words of local pages: each has its Russian, with the same places for values, and is compiled."""
 
 import re
 from pathlib import Path
 
+import pytest
 from babel.messages.extract import extract_from_file
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
-DESK = Path("reader_host/desk")
-RUSSIAN = DESK / "translations/ru/LC_MESSAGES/messages.po"
+RUSSIAN = "translations/ru/LC_MESSAGES/messages.po"
 _PLACE = re.compile(r"%\((\w+)\)[sd]")
 
 
-def wanted() -> set[str | tuple[str, str]]:
+def wanted(folder: Path) -> set[str | tuple[str, str]]:
     """Every text that a template asks to translate."""
     found: set[str | tuple[str, str]] = set()
-    for path in (DESK / "templates").glob("*.html"):
+    for path in (folder / "templates").glob("*.html"):
         for _, message, _, _ in extract_from_file("jinja2", path):
             found.add(tuple(message[:2]) if isinstance(message, tuple) else message)  # type: ignore[arg-type]
     return found
@@ -25,12 +25,14 @@ def texts(string: object) -> tuple[str, ...]:
     return tuple(string) if isinstance(string, list | tuple) else (str(string),)
 
 
-def test_every_word_has_its_russian():
-    with RUSSIAN.open("rb") as file:
+@pytest.mark.parametrize("name", ["desk", "local"])
+def test_every_word_has_its_russian(name: str):
+    folder = Path("reader_host") / name
+    with (folder / RUSSIAN).open("rb") as file:
         russian = {message.id: message for message in read_po(file, locale="ru") if message.id}
-    with RUSSIAN.with_suffix(".mo").open("rb") as file:
+    with (folder / RUSSIAN).with_suffix(".mo").open("rb") as file:
         compiled = read_mo(file)
-    assert wanted() == set(russian)
+    assert wanted(folder) == set(russian)
     for key, message in russian.items():
         told, last = texts(message.string), key[-1] if isinstance(key, tuple) else key
         assert len(told) == (3 if isinstance(key, tuple) else 1), key
