@@ -1,7 +1,7 @@
 """The panel's own little web application: one page, one form, and the columns of a tap to follow.
 
-It stands in the frame and behind the door of every local page (reader_host.local); works without JavaScript by
-reloading.
+It stands in the frame and behind the door of every local page (reader_host.local); works without JavaScript
+by reloading.
 """
 
 from dataclasses import dataclass, field, replace

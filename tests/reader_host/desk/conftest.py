@@ -1,4 +1,4 @@
-"""A folder of the desk in memory, where a cut at every APDU does not wait for a disk at each write."""
+"""What tests of the desk start from: a folder in memory, and a cloud by the contract."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.reader_host.desk.parts import FakeCloud
+
 _MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture
 def memory() -> Iterator[Path]:
-    """An empty folder that is gone after the test."""
+    """An empty folder that is gone after the test; no cut at an APDU waits for a disk."""
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def cloud() -> Iterator[FakeCloud]:
+    """The desk's part of a cloud, listening."""
+    made = FakeCloud()
+    made.start()
+    yield made
+    made.stop()

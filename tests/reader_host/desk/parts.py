@@ -46,20 +46,6 @@ class Random:
         return self._count.to_bytes(size, "big")
 
 
-class PlainCard:
-    """A MIFARE Classic: a number and nothing else that this reader could ask."""
-
-    def __init__(self, uid: bytes) -> None:
-        self.uid = uid
-
-    def reset(self) -> None:
-        """Nothing to forget."""
-
-    def apdu(self, _apdu: bytes) -> bytes:
-        """No APDU is known."""
-        return b"\x6d\x00"
-
-
 def desfire(uid: bytes = UID, *, is_ev1: bool = False) -> VirtualDesfire:
     """A card from the factory."""
     return VirtualDesfire(uid, Random(), is_ev1)

@@ -18,8 +18,9 @@ from reader_host.desk.roster import Pupil, Roster
 from reader_host.desk.sender import Cloud, Sender
 from reader_host.desk.work import ISSUE, REPLACE, TEMPORARY, WIPE, Wish
 from reader_host.pcsc import kinds
+from tests.fixtures.pcsc import PlainCard
 from tests.reader_host.desk import parts as pieces
-from tests.reader_host.desk.parts import NOW, PUPILS, TOKEN, UID, PlainCard, desfire, laid, ntag
+from tests.reader_host.desk.parts import NOW, PUPILS, TOKEN, UID, desfire, laid, ntag
 from tests.reader_host.desk.test_work import do
 
 PORT = 8123

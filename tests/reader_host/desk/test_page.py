@@ -19,22 +19,14 @@ from reader_host.desk.seal import Seal
 from reader_host.desk.store import Store
 from reader_host.pcsc import station
 from tests.fixtures.components import wait_until
-from tests.fixtures.pcsc import NAME, VirtualSlot
+from tests.fixtures.pcsc import NAME, PlainCard, VirtualSlot
 from tests.protocols.card.virtual_desfire import VirtualDesfire
 from tests.protocols.card.virtual_ntag import VirtualNtag
-from tests.reader_host.desk.parts import TOKEN, UID, FakeCloud, PlainCard, keys_text
+from tests.reader_host.desk.parts import TOKEN, UID, FakeCloud, keys_text
 
 pytestmark = [pytest.mark.pcsc, pytest.mark.browser]
 
 OTHER_UID = bytes.fromhex("04A1B2C3D4E5F6")
-
-
-@pytest.fixture
-def cloud() -> Iterator[FakeCloud]:
-    made = FakeCloud()
-    made.start()
-    yield made
-    made.stop()
 
 
 @pytest.fixture

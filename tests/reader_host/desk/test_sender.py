@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,6 @@ from reader_host.desk.sender import BadAddress, Cloud, Sender
 from reader_host.desk.work import ISSUE, WIPE, Wish
 from tests.reader_host.desk.parts import NOW, TOKEN, FakeCloud, Parts, desfire, keys_text, laid
 from tests.reader_host.desk.test_work import FOR_MARIA, OTHER_UID, do
-
-
-@pytest.fixture
-def cloud() -> Iterator[FakeCloud]:
-    made = FakeCloud()
-    made.start()
-    yield made
-    made.stop()
 
 
 def sender_of(parts: Parts, cloud: FakeCloud, token: str = TOKEN, now: int = NOW) -> Sender:

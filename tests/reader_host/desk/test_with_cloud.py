@@ -25,9 +25,9 @@ from reader_host.desk.work import ISSUE, REPLACE, TEMPORARY, WIPE, Wish, Work
 from scripts import sample_school as sample
 from tests.fixtures.components import wait_until
 from tests.fixtures.pages import Pages
-from tests.fixtures.pcsc import VirtualSlot
+from tests.fixtures.pcsc import PlainCard, VirtualSlot
 from tests.protocols.card.virtual_desfire import VirtualDesfire
-from tests.reader_host.desk.parts import UID, PlainCard, desfire, laid, ntag
+from tests.reader_host.desk.parts import UID, desfire, laid, ntag
 from tests.reader_host.desk.test_work import OTHER_UID
 
 MASHA, VANYA = f"S{sample.MASHA:08x}", f"S{sample.VANYA:08x}"

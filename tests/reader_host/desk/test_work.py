@@ -13,7 +13,8 @@ from protocols.errors import CARD_GONE, Fault
 from reader_host.desk import store, work
 from reader_host.desk.work import ISSUE, REPLACE, WIPE, WIPED, Refused, Wish
 from reader_host.pcsc import kinds
-from tests.reader_host.desk.parts import UID, Parts, PlainCard, desfire, keys_text, laid, ntag
+from tests.fixtures.pcsc import PlainCard
+from tests.reader_host.desk.parts import UID, Parts, desfire, keys_text, laid, ntag
 
 FOR_MARIA = Wish(ISSUE, "s1")
 OTHER_UID = bytes.fromhex("04A1B2C3D4E5F6")

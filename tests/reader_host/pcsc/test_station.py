@@ -10,7 +10,7 @@ from protocols import errors
 from protocols.card import application, tag
 from protocols.card.application import GATE, Masters
 from reader_host.pcsc import kinds, station
-from tests.fixtures.pcsc import NAME, VirtualSlot
+from tests.fixtures.pcsc import NAME, PlainCard, VirtualSlot
 from tests.protocols.card.virtual_desfire import VirtualDesfire
 from tests.protocols.card.virtual_ntag import VirtualNtag
 
@@ -18,20 +18,6 @@ UID = bytes.fromhex("04C767F2066180")
 MASTERS = Masters({(role, 1): bytes((role, 7)) * 8 for role in range(6)})
 
 pytestmark = pytest.mark.pcsc
-
-
-class PlainCard:
-    """A MIFARE Classic: a number and nothing else that this reader could ask."""
-
-    def __init__(self, uid: bytes) -> None:
-        self.uid = uid
-
-    def reset(self) -> None:
-        """Nothing to forget."""
-
-    def apdu(self, _apdu: bytes) -> bytes:
-        """No APDU is known."""
-        return b"\x6d\x00"
 
 
 def reader() -> str:
