@@ -39,7 +39,7 @@ async function follow() {
 // A form is sent in the background, so that the list stays as it was searched.
 async function send(event) {
   const form = event.target;
-  if (form.method !== "post" || form.closest(".bar")) return;
+  if (form.method !== "post" || form.closest(".desk-bar")) return;
   event.preventDefault();
   const sent = await post(form);
   if (sent === null) return;
