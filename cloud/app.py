@@ -20,6 +20,7 @@ from flask_wtf.csrf import CSRFProtect
 from jinja2 import StrictUndefined
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import IntegerConverter, Map
 from werkzeug.wrappers import Response as AnyResponse
 
 from cloud import formats, guards
@@ -56,6 +57,13 @@ KINDS = {
 """Whose session the pages of a blueprint belong to."""
 
 
+class _Number(IntegerConverter):
+    """A number of an address that a column holds; a longer one is an address that does not exist."""
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, max=(1 << 63) - 1)
+
+
 def create_app(
     config: Config,
     *,
@@ -71,6 +79,7 @@ def create_app(
     _check_address(config)
     site = Site(config, engine(config.database_url), Vault(config.keys_dir), now, random_bytes, sleep)
     app = Flask("cloud", root_path=str(_ROOT), static_folder="static", template_folder="templates")
+    app.url_map.converters["int"] = _Number
     app.config.update(
         SECRET_KEY=site.vault.mac("flask session", b""),
         SESSION_COOKIE_NAME=site.cookie("kk_form"),

@@ -195,11 +195,15 @@ def _refused(problem: str) -> tuple[str, int]:
 def _report(conn: Connection, account_id: int, reporter: str, who: str, reason: str) -> service.Lost:
     """Block the card that the form names; one that is not of this account does not exist."""
     try:
+        card_ref = bytes.fromhex(request.form.get("card", ""))
+    except ValueError:
+        abort(404)
+    try:
         return service.report(
-            conn, g.site.vault, g.session.school_id, account_id, bytes.fromhex(request.form.get("card", "")),
+            conn, g.site.vault, g.session.school_id, account_id, card_ref,
             reporter=reporter, who=who, reason=reason, lost_at=_lost_at(), now=g.now,
         )  # fmt: skip
-    except (service.NoSuchCard, ValueError):
+    except service.NoSuchCard:
         abort(404)
 
 

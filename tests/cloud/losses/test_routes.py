@@ -123,7 +123,7 @@ def test_report_of_another_family_does_not_exist(pages: Pages) -> None:
     block(pages.parent())
     stranger = pages.parent(2)
     stranger.get("/cards")
-    for path in ("/lost/1", "/lost/2"):
+    for path in ("/lost/1", "/lost/2", f"/lost/{1 << 64}"):
         assert stranger.get(path).status_code == 404
         assert stranger.post(f"{path}/found").status_code == 404
     assert report(pages).is_open
