@@ -80,6 +80,11 @@ class Card(NamedTuple):
     key_version: int
     until_day: int | None
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether somebody closed it."""
+        return self.status == BLOCKED
+
 
 class TableCard(NamedTuple):
     """What a device's table holds of one number of a card.

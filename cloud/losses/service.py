@@ -25,6 +25,7 @@ from cloud.losses.takebacks import (
     ask,
     can_be_taken_back,
     decide,
+    decided,
     drive,
     sales_of,
     step,
@@ -107,7 +108,7 @@ class Looked(NamedTuple):
 
 
 class CardLine(NamedTuple):
-    """A card of an account; `report`: the open report about it, or None."""
+    """A card of an account; `report`: the open report that keeps it closed, or None."""
 
     card_ref: bytes
     kind: str
@@ -131,14 +132,18 @@ def report(
 ) -> Lost:
     """Block a card of an account, and tell every device and the family; an open report again is itself.
 
+    An open report about a card that somebody opened since, or gave to another pupil, is ended by this one.
     `lost_at` lies within LOST_BEFORE_MAX_S before `now`, else it is moved there.  NoSuchCard.
     """
     lock_school(conn, school_id)
-    if all(card.card_ref != card_ref for card in cards.of_account(conn, school_id, account_id)):
+    card = _card(conn, school_id, account_id, card_ref)
+    if card is None:
         raise NoSuchCard
     earlier = store.open_of_card(conn, school_id, card_ref)
     if earlier is not None:
-        return _lost(earlier, is_blocked=True)
+        if earlier.account_id == account_id and card.is_blocked:
+            return _lost(earlier, is_blocked=True)
+        store.end(conn, school_id, earlier.number, who, reason, now)
     cards.block(conn, school_id, card_ref)
     version = devices.publish_tables(conn, vault, school_id, now)
     number = store.next_number(conn, school_id)
@@ -157,13 +162,14 @@ def found(
 ) -> Lost | None:
     """The card is there again and opens with each device's next table; None when there is no such report.
 
-    A report that has ended stays as it was.
+    A report that has ended stays as it was; a card that is another pupil's by now stays as it is.
     """
     lock_school(conn, school_id)
     row = store.lost_card(conn, school_id, number)
     if row is not None and row.ended_at is None:
         store.end(conn, school_id, number, by, reason, now)
-        cards.unblock(conn, school_id, bytes(row.card_ref))
+        if _card(conn, school_id, row.account_id, bytes(row.card_ref)) is not None:
+            cards.unblock(conn, school_id, bytes(row.card_ref))
         devices.publish_tables(conn, vault, school_id, now)
     return lost(conn, school_id, number)
 
@@ -189,16 +195,19 @@ def cards_of(conn: Connection, school_id: int, account_ids: Sequence[int]) -> di
     reports = {one.card_ref: one for one in of_accounts(conn, school_id, account_ids) if one.is_open}
     return {
         account_id: [
-            CardLine(card.card_ref, card.kind, card.status, card.issued_at, reports.get(card.card_ref))
+            CardLine(
+                card.card_ref, card.kind, card.status, card.issued_at,
+                reports.get(card.card_ref) if card.is_blocked else None,
+            )
             for card in cards.of_account(conn, school_id, account_id)
         ]
         for account_id in account_ids
-    }
+    }  # fmt: skip
 
 
 def offered(conn: Connection, school_id: int, seen: Looked) -> list[Use]:
     """Purchases after the report that nobody has decided about yet."""
-    known = sales_of(conn, school_id, seen.lost.number)
+    known = decided(conn, school_id, seen.after)
     return [use for use in seen.after if can_be_taken_back(use, known.get(use.place))]
 
 
@@ -257,12 +266,17 @@ def tapped(conn: Connection, school_id: int, taps: Sequence[Any], now: int) -> N
             notifications.enqueue_card(conn, school_id, event, item.account, item.time, now, place)
 
 
+def _card(conn: Connection, school_id: int, account_id: int, card_ref: bytes) -> cards.Card | None:
+    own = (card for card in cards.of_account(conn, school_id, account_id) if card.card_ref == card_ref)
+    return next(own, None)
+
+
 def _told(conn: Connection, school_id: int, rows: Sequence[Any]) -> list[Lost]:
     blocked = {
         card.card_ref
         for account_id in {row.account_id for row in rows}
         for card in cards.of_account(conn, school_id, account_id)
-        if card.status == "blocked"
+        if card.is_blocked
     }
     return [_lost(row, is_blocked=bytes(row.card_ref) in blocked) for row in rows]
 

@@ -102,8 +102,7 @@ def sale_days(conn: Connection, school_id: int, places: Sequence[tuple[int, int,
         "SELECT device_id, epoch, seq, day FROM record WHERE school_id = ?"
         " AND device_id IN ? AND epoch IN ? AND seq IN ?"
     )
-    parts = [sorted({place[part] for place in places}) for part in range(3)]
-    rows = bulk.select(conn, statement, (school_id, *parts))
+    rows = bulk.select(conn, statement, (school_id, *_parts(places)))
     return {(row[0], row[1], row[2]): row[3] for row in rows}
 
 
@@ -113,6 +112,14 @@ def sales_of(conn: Connection, school_id: int, number: int) -> Sequence[Any]:
         "SELECT * FROM lost_card_sale WHERE school_id = ? AND number = ? ORDER BY device_id, epoch, seq"
     )
     return bulk.select(conn, statement, (school_id, number))
+
+
+def sales_at(conn: Connection, school_id: int, places: Sequence[tuple[int, int, int]]) -> Sequence[Any]:
+    """What was decided about sales of these journals and numbers, under any report."""
+    statement = (
+        "SELECT * FROM lost_card_sale WHERE school_id = ? AND device_id IN ? AND epoch IN ? AND seq IN ?"
+    )
+    return bulk.select(conn, statement, (school_id, *_parts(places)))
 
 
 def sales_in(conn: Connection, school_id: int, state: str) -> Sequence[Any]:
@@ -155,3 +162,7 @@ def settle(conn: Connection, rows: bulk.Rows) -> None:
         " AND epoch = ? AND seq = ? AND state = 'agreed'"
     )
     bulk.run_many(conn, statement, rows)
+
+
+def _parts(places: Sequence[tuple[int, int, int]]) -> list[list[int]]:
+    return [sorted({place[part] for place in places}) for part in range(3)]

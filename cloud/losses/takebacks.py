@@ -67,6 +67,12 @@ def sales_of(conn: Connection, school_id: int, number: int) -> dict[Place, Sale]
     return {sale.place: sale for sale in map(_sale, store.sales_of(conn, school_id, number))}
 
 
+def decided(conn: Connection, school_id: int, uses: Sequence[Use]) -> dict[Place, Sale]:
+    """What somebody has decided about these uses, under whatever report: two may tell of one sale."""
+    rows = store.sales_at(conn, school_id, [use.place for use in uses])
+    return {sale.place: sale for sale in map(_sale, rows)}
+
+
 def waiting(conn: Connection, school_id: int) -> list[Waiting]:
     """What waits for a second person in a school."""
     by_request: defaultdict[str, list[Any]] = defaultdict(list)
@@ -104,7 +110,7 @@ def ask(
     for a second person.  Refused: no reason, nobody's name, a purchase that is not one after the report.
     """
     lock_school(conn, school_id)
-    known = sales_of(conn, school_id, number)
+    known = decided(conn, school_id, uses)
     offered = {use.place: use for use in uses if use.kind == PURCHASE}
     wanted = sorted(set(chosen))
     if not by.strip() or not reason.strip():
@@ -114,7 +120,8 @@ def ask(
     fresh = [offered[place] for place in wanted if can_be_taken_back(offered[place], known.get(place))]
     if not fresh:
         return ""
-    before = sum(sale.amount_minor for sale in known.values() if sale.state != DECLINED)
+    so_far = sales_of(conn, school_id, number).values()
+    before = sum(sale.amount_minor for sale in so_far if sale.state != DECLINED)
     state = AGREED if before + sum(use.amount_minor for use in fresh) <= ALONE_MINOR else WAITS
     request = _hash(school_id, number, fresh, by, reason, now)
     rows = [

@@ -243,3 +243,52 @@ def test_other_number_of_the_card_is_this_card_too(world: World) -> None:
     world.handle(*world.gate.recs_of(1))
     assert [use.kind for use in look(world, one).after] == ["refused"]
     assert world.rows("SELECT count(*) FROM outbox WHERE school_id = ? AND event = 'card_used'") == [(1,)]
+
+
+def test_card_that_was_opened_elsewhere_is_reported_again(world: World) -> None:
+    account = world.pupils[0]
+    one = report(world, account)
+    with db.begin(world.engine) as conn:
+        cards.unblock(conn, world.school, reference(account))  # as a desk that has it in the hand
+        assert [line.report for line in losses.cards_of(conn, world.school, [account])[account]] == [None]
+    world.now += 60
+    second = report(world, account)
+    assert second.number == one.number + 1
+    with db.begin(world.engine) as conn:
+        (card,) = cards.of_account(conn, world.school, account)
+        first = losses.lost(conn, world.school, one.number)
+    assert card.is_blocked
+    assert first is not None
+    assert not first.is_open
+    assert report(world, account) == second
+
+
+def test_card_that_another_pupil_has_by_now_is_reported_by_the_new_family(world: World) -> None:
+    giver, taker = world.pupils[:2]
+    old = report(world, giver)
+    with db.begin(world.engine) as conn:
+        bulk.run(
+            conn, "UPDATE card SET account_id = ?, status = 'active' WHERE card_ref = ?",
+            (taker, reference(giver)),
+        )  # fmt: skip
+        new = losses.report(
+            conn, world.vault, world.school, taker, reference(giver),
+            reporter=losses.PARENT, who="adult 2", lost_at=NOON, now=NOON,
+        )  # fmt: skip
+    assert (new.account_id, new.number) == (taker, old.number + 1)
+    found(world, old.number)
+    assert statuses(world, taker) == ["active", "blocked"]
+
+
+def test_found_opens_no_card_of_another_pupil(world: World) -> None:
+    giver, taker = world.pupils[:2]
+    old = report(world, giver)
+    with db.begin(world.engine) as conn:
+        bulk.run(conn, "UPDATE card SET account_id = ? WHERE card_ref = ?", (taker, reference(giver)))
+    assert found(world, old.number) is not None
+    assert statuses(world, taker) == ["active", "blocked"]
+
+
+def statuses(world: World, account: int) -> list[str]:
+    with db.reading(world.engine) as conn:
+        return sorted(card.status for card in cards.of_account(conn, world.school, account))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloud import db
+from cloud import bulk, db
 from cloud.accounting import service as accounting
 from cloud.losses import service as losses
 from cloud.losses import takebacks
@@ -22,6 +22,7 @@ from tests.cloud.ingest.test_hot_meals import (
 from tests.cloud.ingest.test_hot_meals import world as with_meals
 from tests.cloud.losses.test_losses import apply_table, look, report
 from tests.cloud.losses.test_losses import world as world
+from tests.cloud.schools import reference
 
 meals = with_meals
 PRICE = PRICES[LUNCH]
@@ -187,6 +188,25 @@ def test_declined_purchase_may_be_asked_for_again(world: World, monkeypatch: pyt
     assert world.balances(LOSS) == [0]
     ask(world, one)
     assert states(world, one) == [("posted", "loss")]
+
+
+def test_sale_that_two_reports_tell_of_is_decided_once(world: World) -> None:
+    account = world.of_line(world.line)[0]
+    twin = reference(account)[:2] + bytes(14)
+    with db.begin(world.engine) as conn:
+        columns = ["school_id", "card_ref", "account_id", "issued_at"]
+        bulk.insert_rows(conn, db.card, [(world.school, twin, account, 0)], columns)
+    _account, one = sold_after(world)
+    with db.begin(world.engine) as conn:
+        other = losses.report(
+            conn, world.vault, world.school, account, twin,
+            reporter=losses.PARENT, who="adult 1", lost_at=NOON, now=NOON,
+        )  # fmt: skip
+    assert ask(world, one)
+    with db.reading(world.engine) as conn:
+        assert losses.offered(conn, world.school, look(world, other)) == []
+    assert ask(world, other, by="Ivanova") == ""
+    assert (states(world, one), states(world, other)) == ([("agreed", "loss")], [])
 
 
 @pytest.mark.parametrize(("by", "reason"), [("", "x"), ("x", " ")])
