@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from cloud.cards import service as cards
 from cloud.db import lock_school
 from cloud.devices import service as devices
-from cloud.formats import SchoolTime
+from cloud.formats import SchoolTime, is_known_time
 from cloud.keys import Vault
 from cloud.losses import store
 from cloud.losses.force import Door, Force, applied, force
@@ -258,12 +258,13 @@ def tapped(conn: Connection, school_id: int, taps: Sequence[Any], now: int) -> N
     }
     for item, device_id, epoch in shut:
         row = known.get((item.account, item.aux))
-        if row is None or item.time < row.reported_at:
+        at = item.time if is_known_time(item.time) else now
+        if row is None or at < row.reported_at:
             continue
         if store.told(conn, school_id, row.number, now, now - TOLD_AGAIN_S):
             place = device_id, epoch, item.seq
             event = notifications.CARD_USED
-            notifications.enqueue_card(conn, school_id, event, item.account, item.time, now, place)
+            notifications.enqueue_card(conn, school_id, event, item.account, at, now, place)
 
 
 def _card(conn: Connection, school_id: int, account_id: int, card_ref: bytes) -> cards.Card | None:

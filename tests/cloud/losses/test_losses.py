@@ -209,6 +209,17 @@ def test_family_is_told_of_a_try_once_an_hour(world: World) -> None:
     assert sorted(told) == [(NOON + 60,), (NOON + 4000,)]
 
 
+def test_family_is_told_of_a_try_where_the_clock_was_not_set(world: World) -> None:
+    account = world.pupils[0]
+    report(world, account)
+    world.gate.time, world.now = 0, NOON + 60
+    aux = record.tap_aux(reference(account))
+    world.gate.write(record.NOTE, record.NOTE_REFUSED_TAP, account, CARD_BLOCKED, aux)
+    world.handle(*world.gate.recs_of(1))
+    told = world.rows("SELECT happened_at FROM outbox WHERE school_id = ? AND event = 'card_used'")
+    assert told == [(NOON + 60,)]
+
+
 def test_replacing_a_card_leaves_money_rights_and_history_alone(world: World) -> None:
     account = world.of_line(world.line)[0]
     world.line.write(record.GRANT, 0, account, 50_000)
