@@ -1,6 +1,8 @@
 """Which cards are believed: proof, bare numbers, numbers with a part left out, cards until a day."""
 
 import io
+import random
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -207,6 +209,15 @@ def test_card_that_was_given_by_its_short_number_is_not_anothers(store, vault, s
     with begin(store) as conn:
         devices.publish_tables(conn, vault, school_id, NOON)
     assert shown(store, vault, school_id, gate, W26) is None
+
+
+def test_few_cards_share_a_short_number_unless_it_is_said_backwards():
+    numbers = random.Random(1)
+    said = [credential.aliases(f"a:04{numbers.getrandbits(48):012X}") for _ in range(5000)]
+    _w34, in_order, _w34_back, backwards = (Counter(each) for each in zip(*said, strict=True))
+    shared = [sum(n for n in each.values() if n > 1) for each in (in_order, backwards)]
+    assert shared[0] < 10
+    assert 300 < shared[1] < 420
 
 
 def test_temporary_card_ends_by_itself(store, vault, school):
