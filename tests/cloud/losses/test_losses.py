@@ -182,12 +182,18 @@ def test_sale_that_the_canteen_cancelled_says_so(world: World) -> None:
     assert [use.is_voided for use in look(world, one).after] == [True]
 
 
-def test_another_card_with_the_same_trace_is_said(world: World) -> None:
-    account = world.of_line(world.line)[0]
+def give_twin(world: World, account: int) -> bytes:
+    """Another card of the account whose sales look the same."""
     twin = reference(account)[:2] + bytes(14)
     with db.begin(world.engine) as conn:
         columns = ["school_id", "card_ref", "account_id", "issued_at"]
         bulk.insert_rows(conn, db.card, [(world.school, twin, account, 0)], columns)
+    return twin
+
+
+def test_another_card_with_the_same_trace_is_said(world: World) -> None:
+    account = world.of_line(world.line)[0]
+    give_twin(world, account)
     one = report(world, account)
     world.line.time = NOON + 60
     world.line.write(record.GRANT, 0, account, 50_000)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloud import bulk, db
+from cloud import db
 from cloud.accounting import service as accounting
 from cloud.losses import service as losses
 from cloud.losses import takebacks
@@ -20,9 +20,8 @@ from tests.cloud.ingest.test_hot_meals import (
     take,
 )
 from tests.cloud.ingest.test_hot_meals import world as with_meals
-from tests.cloud.losses.test_losses import apply_table, look, report
+from tests.cloud.losses.test_losses import apply_table, give_twin, look, report
 from tests.cloud.losses.test_losses import world as world
-from tests.cloud.schools import reference
 
 meals = with_meals
 PRICE = PRICES[LUNCH]
@@ -154,6 +153,20 @@ def test_till_that_knew_of_the_block_pays_itself(world: World) -> None:
     whole(world)
 
 
+def test_canteen_does_not_pay_what_another_card_may_have_bought(world: World) -> None:
+    account = world.of_line(world.line)[0]
+    give_twin(world, account)
+    one = report(world, account)
+    world.line.write(record.GRANT, 0, account, 50_000)
+    apply_table(world, world.line, one.table_version)
+    world.line.time = NOON + 60
+    world.line.sell(account, LUNCH)
+    world.handle(*world.line.all_recs())
+    assert [use.was_closed for use in look(world, one).after] == [True]
+    ask(world, one)
+    assert states(world, one) == [("agreed", "loss")]
+
+
 def test_much_money_needs_a_second_person_and_the_same_hash(world: World) -> None:
     _account, one = sold_after(world, 3)
     close_day(world, world.line)
@@ -192,10 +205,7 @@ def test_declined_purchase_may_be_asked_for_again(world: World, monkeypatch: pyt
 
 def test_sale_that_two_reports_tell_of_is_decided_once(world: World) -> None:
     account = world.of_line(world.line)[0]
-    twin = reference(account)[:2] + bytes(14)
-    with db.begin(world.engine) as conn:
-        columns = ["school_id", "card_ref", "account_id", "issued_at"]
-        bulk.insert_rows(conn, db.card, [(world.school, twin, account, 0)], columns)
+    twin = give_twin(world, account)
     _account, one = sold_after(world)
     with db.begin(world.engine) as conn:
         other = losses.report(
