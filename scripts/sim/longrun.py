@@ -15,8 +15,9 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -116,17 +117,17 @@ def run(plan: Plan, told: Told) -> Sums:
     """Run seeds until there are enough sales, one fails, or Ctrl-C; `told` hears of each that counts."""
     sums = Sums(plan)
     pool = ProcessPoolExecutor(
-        plan.jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_worker,
-        max_tasks_per_child=_RUNS_A_PROCESS,
-    )  # fmt: skip
+        plan.jobs, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=_RUNS_A_PROCESS
+    )
     waiting: dict[Future[runs.Outcome], int] = {}
     done: dict[int, runs.Outcome] = {}
     following = counted = plan.first
     try:
         while not sums.is_whole and sums.failed is None:
-            while len(waiting) < 2 * plan.jobs:
-                waiting[pool.submit(_one, plan.options(following))] = following
-                following += 1
+            with _deaf():
+                while len(waiting) < 2 * plan.jobs:
+                    waiting[pool.submit(_one, plan.options(following))] = following
+                    following += 1
             ready, _rest = wait(waiting, return_when=FIRST_COMPLETED)
             done |= {waiting.pop(future): future.result() for future in ready}
             counted = _count(sums, done, counted, told)
@@ -151,8 +152,17 @@ def _count(sums: Sums, done: dict[int, runs.Outcome], counted: int, told: Told) 
     return counted
 
 
-def _worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Threads and processes that begin in here never hear Ctrl-C, from their first instruction on.
+
+    One that heard it while it started would leave its pool waiting for ever.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _one(options: Options) -> runs.Outcome:
