@@ -34,7 +34,7 @@ from cloud.db import begin  # noqa: E402
 from cloud.sessions import service as sessions  # noqa: E402
 from protocols.ids import hex8  # noqa: E402
 from reader_host.desk import bench as benches  # noqa: E402
-from scripts import sample_desk  # noqa: E402
+from scripts import sample_desk, sample_lost  # noqa: E402
 from scripts import sample_school as sample  # noqa: E402
 
 BYTES_MAX = 150 * 1024
@@ -66,6 +66,11 @@ SHOTS = (
     Shot("office-devices-en", "/office/devices", kind="staff", size=DESKTOP, language="en", sharpness=1),
     Shot("office-reconciliation-ru", "/office/reconciliation", kind="staff", size=(1280, 1420), sharpness=1),
     Shot("office-records-ru", "/office/records", kind="staff"),
+)
+# On the day a card is lost, 18 minutes later.
+LOST_SHOTS = (
+    Shot("lost-card-ru", "/lost/1"),
+    Shot("lost-card-office-ru", "/office/lost/1", kind="staff", size=(1280, 1100), sharpness=1),
 )
 _DESK = f"?token={sample_desk.TOKEN}"
 # What lies on the reader of the sample desk, and the picture.
@@ -153,6 +158,12 @@ def screenshots(out: Path) -> None:
         with running(app) as address:
             for shot in SHOTS:
                 take(browser, cookies(app, address, shot), address, shot, out)
+        sample_lost.lose(app.extensions["site"].engine, app.extensions["site"].vault)
+        later = create_app(config, now=lambda: sample_lost.LATER)
+        with running(later) as address:
+            for shot in LOST_SHOTS:
+                take(browser, cookies(later, address, shot), address, shot, out)
+        later.extensions["site"].engine.dispose()
         with sample_desk.served(sample.NOW) as (address, desk):
             for step, shot in DESK_SHOTS:
                 desk.lie(step)

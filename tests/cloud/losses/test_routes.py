@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from sqlalchemy import Connection
 
 from cloud import db
 from cloud.db import begin
@@ -11,8 +10,9 @@ from cloud.devices import service as devices
 from cloud.losses import service as losses
 from protocols.ids import hex8
 from protocols.ledger import record
+from scripts import sample_lost
 from scripts import sample_school as sample
-from scripts.sample_school import SampleSchool, card_ref
+from scripts.sample_school import card_ref
 from tests.cloud.parents.test_today import words
 from tests.fixtures.pages import Pages, Visitor
 
@@ -31,20 +31,7 @@ def block(visitor: Visitor, account: str = MASHA, card: str = CARD, since: str =
 def applied(pages: Pages, device_id: int, version: int, when: int) -> None:
     """The device says in its journal that it works by this table."""
     with begin(pages.engine) as conn:
-        school = resumed(conn, device_id)
-        school.record(device_id, record.TABLE, record.TABLE_ACCOUNTS, when, aux=version)
-        school.settle({})
-        conn.execute(
-            db.device.update().where(db.device.c.device_id == device_id).values(table_version=version)
-        )
-
-
-def resumed(conn: Connection, device_id: int) -> SampleSchool:
-    """The sample school, to go on with one journal."""
-    school = SampleSchool(conn)
-    row = conn.execute(db.device_epoch.select().where(db.device_epoch.c.device_id == device_id)).one()
-    school.journal_goes_on(device_id, bytes(row.head_mac), row.next_seq)
-    return school
+        sample_lost.apply_table(conn, device_id, version, when)
 
 
 def report(pages: Pages, number: int = 1) -> losses.Lost:
@@ -57,16 +44,13 @@ def report(pages: Pages, number: int = 1) -> losses.Lost:
 def buys(pages: Pages, when: int, amount_minor: int = 9600) -> int:
     """Line 1 sells to Masha's card and hands it over later."""
     with begin(pages.engine) as conn:
-        school = resumed(conn, sample.LINE_1)
-        seq, _entry = school.sale(sample.LINE_1, sample.MASHA, when, sample.LUNCH, amount_minor)
-        school.settle({})
-    return seq
+        return sample_lost.buy(conn, when, amount_minor)
 
 
 def close_day(pages: Pages) -> None:
     pages.clock.now = sample.at(1, 0, days=1)
     with begin(pages.engine) as conn:
-        school = resumed(conn, sample.LINE_1)
+        school = sample_lost.resumed(conn, sample.LINE_1)
         school.record(sample.LINE_1, record.CLOSE_DAY, 0, sample.at(23, 59))
         school.settle({})
 
