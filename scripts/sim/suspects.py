@@ -214,7 +214,10 @@ class Suspects:
         return sold
 
     def release(self, label: str) -> None:
-        """The office sets aside what it can; what a purse cannot give, though it is out, is exposure."""
+        """The office sets aside what it can; what a purse cannot give, though it is out, is exposure.
+
+        So is, up to CAP, what the board holds by voids that are still on their way or lost with it.
+        """
         cloud, exposure = self._sim.cloud, self._sim.town.exposure
         out = (
             "SELECT r.account_id, sum(max(r.granted, r.journaled) - r.returned - r.spent + r.voided)"
@@ -226,11 +229,18 @@ class Suspects:
             "SELECT r.account_id, sum(r.released) FROM right_release r JOIN device d"
             " ON d.device_id = r.device_id WHERE d.label = ? AND r.bucket = 0 GROUP BY r.account_id"
         )
+        held: Counter[int] = Counter()
+        for terminal in self._known:
+            if terminal.label == label and (terminal.is_gone or terminal.is_replaced):
+                held.update(self.forgotten(terminal))
+                held.update({key[0]: minor for key, minor in self._sim.town.rights_of(terminal.serial).items()
+                             if key[1] == record.MONEY})  # fmt: skip
         reserved, before = dict(cloud.select(out, (label,))), dict(cloud.select(released, (label,)))
         cloud.release(label)
         after = dict(cloud.select(released, (label,)))
         for account, minor in reserved.items():
-            exposure[account] += max(0, minor - after.get(account, 0) + before.get(account, 0))
+            needed = max(minor, min(held[account], self._sim.town.cap))
+            exposure[account] += max(0, needed - after.get(account, 0) + before.get(account, 0))
 
     def _expose_suspended(self, terminal: Terminal) -> None:
         """Sales under grants that a restore forgot wait in suspense and are reserved for as long as their
