@@ -1,5 +1,7 @@
 """Boot, health and the parts that every controller has."""
 
+import struct
+
 from firmware.app.state import DeviceState
 from firmware.hal.board import CANTEEN, GATE, Provision
 from firmware.hal.panel import LAST, STATUS
@@ -162,3 +164,17 @@ def test_state_survives_packing():
     found = (other.incarnation, other.incarnation_id, other.table_version, other.settings_version)
     assert found == (3, 77, 9, 8)
     assert (other.next_seq, other.last_operation, other.open_passage) == (6, 5, 5)
+
+
+def test_checkpoint_of_an_older_program_is_read():
+    # Until two of them were split, `locked` and `day_before_set` were numbers of 32 bits.
+    words = (9, 8, 3, 77, 6, 5, 8, 7, errors.JOURNAL_BROKEN, 20662, 4, 6, 20661, 12, 20660)
+    old = struct.pack("<15I", *words) + bytes(range(12))
+    state = DeviceState()
+    state.load(old)
+    assert (state.locked, state.readers) == (errors.JOURNAL_BROKEN, 0)
+    assert (state.day_before_set, state.benefits_from) == (20661, 0)
+    assert (state.open_passage, state.day, state.command, state.day_sure) == (7, 20662, 12, 20660)
+    assert state.books == bytes(range(12))
+    # What did not exist then is nothing, and nothing else has changed.
+    assert state.pack() == old
