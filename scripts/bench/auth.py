@@ -6,16 +6,15 @@ yardstick of all benches, one sha256 of 64 bytes (docs/benchmarks.md says where 
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from reader_host.virtual.build import build
-from scripts.bench.report import BenchError, Goal, Report, Row
+from scripts.bench.programs import outcome_of
+from scripts.bench.report import Goal, Report, Row
 from scripts.bench.school_card import HEAP_KB, CardSet
 
 PRODUCT, HOST, FLOOR = "product, MicroPython", "the same code, cryptography", "bare AES, MicroPython"
@@ -110,14 +109,7 @@ def _chip(count: int) -> list[str]:
 def _measure(command: list[str]) -> dict[str, Any]:
     """The figures that an interpreter printed."""
     root = Path(__file__).resolve().parents[2]
-    is_chip = "micropython" in Path(command[0]).name
-    # MicroPython looks into the working folder first, so that must not be one with sources.
-    folder = build(users=[PROGRAM]) if is_chip else root
-    paths = {**os.environ, "MICROPYPATH": str(folder), "PYTHONPATH": str(root)}
-    done = subprocess.run(
-        command, cwd=folder, env=paths, capture_output=True, text=True, check=False, timeout=600
-    )
-    if done.returncode:
-        raise BenchError(f"{Path(command[0]).name}: {(done.stderr or done.stdout).strip()}")
-    outcome: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return outcome
+    name = Path(command[0]).name
+    folder = build(users=[PROGRAM]) if "micropython" in name else root
+    paths = {"MICROPYPATH": str(folder), "PYTHONPATH": str(root)}
+    return outcome_of(name, command, folder=folder, paths=paths)

@@ -6,15 +6,13 @@ Every way runs on the real MicroPython against a chip with nobody before it; the
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from reader_host.virtual.build import build
-from scripts.bench.report import BenchError, Goal, Report, Row
+from scripts.bench.programs import outcome_of
+from scripts.bench.report import Goal, Report, Row
 
 TRANSACTIONS_BELOW = 12
 SHORTER_THAN_BLOCKING = 10
@@ -84,13 +82,5 @@ def _measure(way: str, polls: int) -> dict[str, Any]:
     interpreter = Path(sys.executable).parent / "micropython"
     program = Path(__file__).parent / "chip" / "empty_field.py"
     firmware = build(users=[program])
-    paths = {**os.environ, "MICROPYPATH": str(firmware)}
     command = [str(interpreter), "-X", f"heapsize={_HEAP_KB}k", str(program), way, str(polls)]
-    # MicroPython looks into the working folder first, so that must not be one with sources.
-    done = subprocess.run(
-        command, cwd=firmware, env=paths, capture_output=True, text=True, check=False, timeout=300
-    )
-    if done.returncode:
-        raise BenchError(f"{way} on MicroPython: {(done.stderr or done.stdout).strip()}")
-    outcome: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return outcome
+    return outcome_of(f"{way} on MicroPython", command, folder=firmware, paths={"MICROPYPATH": str(firmware)})

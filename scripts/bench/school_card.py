@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from zlib import crc32
 from protocols.card.credential import DEVICE_REFERENCE_SIZE, card_ref
 from protocols.wire import messages, table
 from reader_host.virtual.build import build
+from scripts.bench.programs import outcome_of
 from scripts.bench.report import BenchError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,20 +85,13 @@ class CardSet:
 
     def _micropython(self, program: str, argument: str, *, heap_kb: int) -> dict[str, Any]:
         """The JSON object that a program of scripts/bench/chip printed; BenchError when it failed."""
-        # The firmware as its build compiled it, then the programs of the bench in source form.  MicroPython
-        # looks into the working folder first, so that must not be one with sources.
-        paths = {**os.environ, "MICROPYPATH": f"{self._firmware}:{ROOT}"}
+        # The firmware as its build compiled it, then the programs of the bench in source form.
+        paths = {"MICROPYPATH": f"{self._firmware}:{ROOT}"}
         interpreter = Path(sys.executable).parent / "micropython"
         module = f"scripts.bench.chip.{program}"
         words = [argument, str(self._folder), self._choice]
         command = [str(interpreter), "-X", f"heapsize={heap_kb}k", "-m", module, *words]
-        done = subprocess.run(
-            command, cwd=self._folder, env=paths, capture_output=True, text=True, check=False, timeout=900
-        )
-        if done.returncode:
-            raise BenchError(f"{program} on MicroPython: {(done.stderr or done.stdout).strip()}")
-        outcome: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-        return outcome
+        return outcome_of(f"{program} on MicroPython", command, folder=self._folder, paths=paths)
 
 
 def _write_cards(folder: Path, count: int) -> list[str]:
