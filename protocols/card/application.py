@@ -100,10 +100,10 @@ def _key_at(uid: bytes, role: int, version: int, master_of) -> bytes:
 
 
 def identify(uid: bytes, role: int, master_of, random_bytes):
-    """A talk: the credential of a genuine card, as a gate or a canteen reads it: six commands.
+    """A talk: the credential of a genuine card, as a gate or a canteen reads it: five commands.
 
     `uid`: as the reader saw it, 7 bytes; `master_of(role, version)`: the master
-    key, or None for a version that is not in force.  Faults: CARD_KIND is not
+    key, or None for a version that is not in force.  An EV1 takes one command more.  Faults: CARD_KIND is not
     raised here: a card without the application refuses by status
     NO_SUCH_APPLICATION; CARD_NOT_GENUINE is a copy or another school's.
     """

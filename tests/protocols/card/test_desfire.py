@@ -85,6 +85,27 @@ def test_issued_card_is_known_at_the_gate_and_at_the_line():
             assert virtual.commands == 5 + is_ev1
 
 
+def test_commands_of_each_work():
+    """As docs/security/cards.md has them: giving a new card, identifying it, renewing the gates' key on it,
+    wiping it, and giving it again."""
+    gate = masters(2).of(GATE, 2)
+    both = Masters({(role, 1): masters().of(role, 1) for role in ROLES} | {(GATE, 2): gate})
+    for is_ev1, expected in ((False, (32, 5, 21, 12, 31)), (True, (36, 6, 24, 14, 35))):
+        virtual = card(is_ev1)
+        found = []
+        for talk in (
+            application.issue(UID, IDENTITY, masters(), randoms(1)),
+            application.identify(UID, GATE, masters().of, randoms(2)),
+            application.issue(UID, IDENTITY, both, randoms(3)),
+            application.wipe(UID, both, randoms(4)),
+            application.issue(UID, IDENTITY, both, randoms(5)),
+        ):
+            virtual.commands = 0
+            hold(virtual, talk)
+            found.append(virtual.commands)
+        assert tuple(found) == expected
+
+
 def test_copy_with_the_same_number_is_not_genuine():
     copy = VirtualDesfire(UID, randoms(9))
     fault = fault_of(copy, application.identify(UID, GATE, masters().of, randoms(3)))
