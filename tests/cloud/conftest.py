@@ -7,6 +7,23 @@ import pytest
 from sqlalchemy import Engine
 
 from cloud import db, migrations
+from cloud.archive import Archive
+
+
+@pytest.fixture(autouse=True)
+def archives_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A worker has one archive for life, the tests a thousand: past 1,024 open files select() ends."""
+    made: list[Archive] = []
+    begin = Archive.__init__
+
+    def noted(archive: Archive, folder: Path | str) -> None:
+        begin(archive, folder)
+        made.append(archive)
+
+    monkeypatch.setattr(Archive, "__init__", noted)
+    yield
+    for archive in made:
+        archive.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
