@@ -69,6 +69,7 @@ _STEPS = 6_000
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write what a long run came to as JSON, and beside it as Markdown.",
 )
+@click.option("--keep-going", is_flag=True, help="A long run does not end at a seed that fails.")
 @click.option("--pairs", is_flag=True, help="Strike with each ordered pair of fault kinds in a short window.")
 @click.option(
     "--part", default="1/1", show_default=True, help="Of the runs of --pairs the Kth of N parts: K/N."
@@ -86,8 +87,9 @@ _STEPS = 6_000
 @click.option("--no-shrink", is_flag=True, help="Save a failing run as it is.")
 def sim(
     *, seed: int | None, seeds: int, steps: int | None, terminals: int, accounts: int, wanted: str,
-    as_json: bool, fault_gap: int | None, sales: int | None, jobs: int, summary: Path | None, pairs: bool,
-    part: str, list_faults: bool, list_mutants: bool, mutant: str, replay: Path | None, no_shrink: bool,
+    as_json: bool, fault_gap: int | None, sales: int | None, jobs: int, summary: Path | None,
+    keep_going: bool, pairs: bool, part: str, list_faults: bool, list_mutants: bool, mutant: str,
+    replay: Path | None, no_shrink: bool,
 ) -> None:  # fmt: skip
     """Run a whole school of the product's own code under faults, and look for one lost kopeck."""
     if list_faults:
@@ -103,8 +105,9 @@ def sim(
     elif sales is not None:
         first = secrets.randbelow(1 << 31) if seed is None else seed
         plan = longrun.Plan(
-            first, sales, jobs, steps or longrun.STEPS, fault_gap or longrun.FAULT_GAP, _kinds(wanted)
-        )
+            first, sales, jobs, steps or longrun.STEPS, fault_gap or longrun.FAULT_GAP, _kinds(wanted),
+            keep_going,
+        )  # fmt: skip
         sys.exit(
             long_command.long(plan, summary=summary, as_json=as_json, traces=TRACES, shrinks=not no_shrink)
         )

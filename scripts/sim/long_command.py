@@ -27,9 +27,9 @@ INTERRUPTED = 130
 
 
 def long(plan: longrun.Plan, *, summary: Path | None, as_json: bool, traces: Path, shrinks: bool) -> int:
-    """Run it; 0 when every invariant held, 1 at the first that did not, 130 when a person ended it."""
+    """Run it; 0 when every invariant held, 1 when one did not, 130 when a person ended it."""
     click.echo(f"from seed {plan.first}: {plan.command()}", err=True)
-    with _Told(plan) as told:
+    with _Told(plan, traces, shrinks=shrinks) as told:
         sums = longrun.run(plan, told)
     if summary is not None:
         longrun.save(sums, summary)
@@ -38,14 +38,9 @@ def long(plan: longrun.Plan, *, summary: Path | None, as_json: bool, traces: Pat
         click.echo(json.dumps(whole, ensure_ascii=False))
     else:
         click.echo(_line(sums))
-    if sums.failed is None:
-        return 0 if sums.is_whole else INTERRUPTED
-    for violation in whole["violations"]:
-        click.echo(f"  {violation}", err=True)
-    path = traces / f"seed-{sums.failed.options.seed}.json"
-    runs.save(runs.shrink(sums.failed) if shrinks else sums.failed, path)
-    click.echo(f"replay: klasskart sim --replay {path}", err=True)
-    return 1
+    if sums.failed:
+        return 1
+    return 0 if sums.is_whole else INTERRUPTED
 
 
 def _line(sums: longrun.Sums) -> str:
@@ -60,9 +55,14 @@ def _line(sums: longrun.Sums) -> str:
 
 
 class _Told:
-    """A bar where a person looks on, else a line at the first seed and one each minute."""
+    """A bar where a person looks on, else a line at the first seed and one each minute.
 
-    def __init__(self, plan: longrun.Plan) -> None:
+    A seed that fails is told at once, and how to repeat it.
+    """
+
+    def __init__(self, plan: longrun.Plan, traces: Path, *, shrinks: bool) -> None:
+        self._traces, self._shrinks = traces, shrinks
+        self._failed = 0
         self._bar: Progress | None = None
         self._next = time.monotonic()
         console = Console(stderr=True)
@@ -85,9 +85,19 @@ class _Told:
             self._bar.stop()
 
     def __call__(self, sums: longrun.Sums) -> None:
+        for outcome in sums.failed[self._failed :]:
+            self._tell_failure(outcome)
+        self._failed = len(sums.failed)
         if self._bar is not None:
             text = f"{sums.seeds} seeds, {len(sums.violations)} violations"
             self._bar.update(self._task, completed=min(sums.sales, sums.plan.sales), description=text)
         elif time.monotonic() >= self._next:
             self._next = time.monotonic() + _LINE_EVERY_S
             print(_line(sums), file=sys.stderr, flush=True)
+
+    def _tell_failure(self, outcome: runs.Outcome) -> None:
+        for violation in outcome.report["violations"]:
+            click.echo(f"  seed {outcome.options.seed}: {violation}", err=True)
+        path = self._traces / f"seed-{outcome.options.seed}.json"
+        runs.save(runs.shrink(outcome) if self._shrinks else outcome, path)
+        click.echo(f"replay: klasskart sim --replay {path}", err=True)

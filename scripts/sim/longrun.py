@@ -2,8 +2,8 @@
 
 Promises: the seeds are `first`, `first + 1`, ...; what school each one is follows from it alone; a run
 counts as many of them, in their order, as are needed for the sales that were asked for.  So the same first
-seed gives the same sums on any machine with any number of processes.  A seed that fails ends the run; Ctrl-C
-ends it behind the runs that are on their way, with what there is so far.
+seed gives the same sums on any machine with any number of processes.  A seed that fails ends the run, unless
+it is told to keep going; Ctrl-C ends it behind the runs that are on their way, with what there is so far.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ Told = Callable[["Sums"], None]
 
 
 class Plan(NamedTuple):
-    """`first` seed; `sales` that are wanted; `jobs` processes; steps and mean gap of faults of each run."""
+    """`first` seed; `sales` that are wanted; `jobs` processes; steps and mean gap of faults of each run.
+
+    `keeps_going`: a seed that fails does not end it.
+    """
 
     first: int
     sales: int
@@ -43,6 +46,7 @@ class Plan(NamedTuple):
     steps: int = STEPS
     fault_gap: int = FAULT_GAP
     kinds: tuple[str, ...] = ()
+    keeps_going: bool = False
 
     def options(self, seed: int) -> Options:
         """The school of a seed."""
@@ -56,7 +60,7 @@ class Plan(NamedTuple):
         kinds = "" if every else f" --faults {','.join(self.kinds) or 'none'}"
         return (
             f"klasskart sim --seed {self.first} --sales {self.sales} --jobs {self.jobs} --steps {self.steps}"
-            f" --fault-gap {self.fault_gap}{kinds}"
+            f" --fault-gap {self.fault_gap}{kinds}{' --keep-going' if self.keeps_going else ''}"
         )
 
 
@@ -76,7 +80,7 @@ class Sums:
         self.trace = hashlib.sha256()
         self.started = time.monotonic()
         self.is_whole = False
-        self.failed: runs.Outcome | None = None
+        self.failed: list[runs.Outcome] = []
 
     def add(self, outcome: runs.Outcome) -> None:
         """Count one more seed."""
@@ -94,8 +98,14 @@ class Sums:
         self.cpu_seconds += report["steps"] / max(1, report["steps_per_second"])
         self.schools[f"{options.terminals} terminals, {options.accounts} accounts"] += 1
         self.trace.update(f"{options.seed} {report['trace']}\n".encode())
-        if outcome.failed and self.failed is None:
-            self.failed = outcome
+        if outcome.failed:
+            self.failed.append(outcome)
+        self.is_whole = self.sales >= self.plan.sales and not self.is_stopped
+
+    @property
+    def is_stopped(self) -> bool:
+        """Did a seed end it?"""
+        return bool(self.failed) and not self.plan.keeps_going
 
     def summary(self) -> dict[str, Any]:
         """All of it, for a file."""
@@ -123,7 +133,7 @@ def run(plan: Plan, told: Told) -> Sums:
     done: dict[int, runs.Outcome] = {}
     following = counted = plan.first
     try:
-        while not sums.is_whole and sums.failed is None:
+        while not sums.is_whole and not sums.is_stopped:
             with _deaf():
                 while len(waiting) < 2 * plan.jobs:
                     waiting[pool.submit(_one, plan.options(following))] = following
@@ -144,9 +154,8 @@ def run(plan: Plan, told: Told) -> Sums:
 
 def _count(sums: Sums, done: dict[int, runs.Outcome], counted: int, told: Told) -> int:
     """Add what is next in order; the seed that is awaited then."""
-    while counted in done and not sums.is_whole and sums.failed is None:
+    while counted in done and not sums.is_whole and not sums.is_stopped:
         sums.add(done.pop(counted))
-        sums.is_whole = sums.sales >= sums.plan.sales and sums.failed is None
         counted += 1
         told(sums)
     return counted

@@ -63,14 +63,25 @@ def test_seeds_count_in_their_order_up_to_the_first_failure():
     assert (whole["seeds"], whole["sales"], whole["kopecks_unexplained"]) == (3, 15, 1)
     assert whole["violations"] == [{"seed": 9, "invariant": "I7", "text": "a kopeck", "step": 3}]
     assert not whole["is_whole"]
-    assert sums.failed is not None
-    assert sums.failed.options.seed == 9
+    assert [each.options.seed for each in sums.failed] == [9]
+
+
+def test_run_that_keeps_going_counts_every_failure():
+    sums = Sums(PLAN._replace(sales=20, keeps_going=True))
+    done = {seed: outcome(seed, 5, failed=seed in (8, 9)) for seed in range(7, 12)}
+    longrun._count(sums, done, 7, lambda sums: None)
+    whole = sums.summary()
+    assert (whole["seeds"], whole["sales"], whole["kopecks_unexplained"]) == (4, 20, 2)
+    assert [each["seed"] for each in whole["violations"]] == [8, 9]
+    assert whole["is_whole"]
+    assert whole["command"].endswith(" --keep-going")
 
 
 def test_failure_ends_the_command_with_a_trace(tmp_path, monkeypatch):
-    def fails(plan: Plan, told: object) -> Sums:
+    def fails(plan: Plan, told: longrun.Told) -> Sums:
         sums = Sums(plan)
         sums.add(runs.run(Options(3, 1_500, faults=faults.ready()), "sells_without_rights"))
+        told(sums)
         return sums
 
     monkeypatch.setattr(longrun, "run", fails)
