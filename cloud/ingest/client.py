@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import structlog
@@ -134,9 +135,10 @@ class Client:
                     self._attempt(self._poll, stop)
                     polled_at = time.monotonic()
                 if time.monotonic() - told_at >= _HEADS_S:
-                    self._tell_heads()
+                    self._attempt(self._tell_heads, stop)
                     told_at = time.monotonic()
-            self._tell_heads()
+            with suppress(*NOT_NOW):
+                self._tell_heads()
         finally:
             self._mqtt.disconnect()
             self._mqtt.loop_stop()

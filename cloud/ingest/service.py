@@ -90,6 +90,7 @@ class Ingest:
         self._prices = Prices()
         self._is_started = False
         self._heads: dict[int, bytes] = {}
+        self._counts: dict[int, int] = {}
         self._untold: set[int] = set()
         self._vault = vault
         self.record_count = 0
@@ -141,7 +142,11 @@ class Ingest:
             return {school_id for school_id in known if store.has_records(conn, school_id)}
 
     def heads(self, *, everything: bool = False) -> list[Outgoing]:
-        """Witnesses to publish as retained messages: those that changed since the last call, or all."""
+        """Witnesses to publish as retained messages: those that changed since the last call, or all.
+
+        What other processes have posted since - payouts, top-ups, the office - moves a witness too.
+        """
+        self._look()
         untold = sorted(self._heads if everything else self._untold)
         self._untold.clear()
         return [Outgoing(topics.cloud_head(school_id), self._heads[school_id]) for school_id in untold]
@@ -169,10 +174,23 @@ class Ingest:
             own = self._own(incarnation, accounting.head(conn, school_id), row.batch_count)
         self._keep_head(school_id, own)
 
+    def _look(self) -> None:
+        """Books that have grown without a batch; those that are shorter are left for the next start."""
+        grown = []
+        with reading(self._engine) as conn:
+            for row in store.schools(conn) if self._counts else ():
+                head = accounting.head(conn, row.school_id)
+                if head.entry_count > self._counts.get(row.school_id, head.entry_count):
+                    grown.append((row, head))
+        for row, head in grown:
+            own = self._own((row.incarnation, row.incarnation_id), head, row.batch_count)
+            self._keep_head(row.school_id, own)
+
     def _keep_head(self, school_id: int, own: witness.Witness) -> None:
         payload = witness.seal(self._vault, school_id, own)
         witness.write(self._archive.folder, school_id, payload)
         self._heads[school_id] = payload
+        self._counts[school_id] = own.entry_count
         self._untold.add(school_id)
 
     def _read_archive(self, school_id: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import Engine
 
 from cloud import db, migrations
@@ -24,6 +25,13 @@ def archives_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for archive in made:
         archive.close()
+
+
+@pytest.fixture(autouse=True)
+def logs_go_where_they_are_read() -> Iterator[None]:
+    """A command of a test writes its logs into its own output; the next test's do not go there."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -44,6 +44,40 @@ def test_silent_restore_that_lost_no_entry_is_seen(world: World) -> None:
         assert rows == [(500,)]
 
 
+def test_silent_restore_that_lost_a_top_up_alone_is_seen(world: World) -> None:
+    account = world.of_line(world.line)[0]
+    world.handle(world.line.hello())
+    kept = backup(world)
+    with db.begin(world.engine) as conn:
+        accounting.top_up(conn, world.school, account, 500, "N1", NOON)
+    # No device says anything behind it: the books moved, and no batch did.
+    told = dict(world.ingest.heads())
+    assert world.ingest.heads() == []
+    for found in ({}, {world.school: told[topics.cloud_head(world.school)]}):
+        set_back(world, kept)
+        if found:
+            witness.path_of(world.archive.folder, world.school).unlink()
+        world.ingest.start(found)
+        assert school(world)[2] == "recovery"
+
+
+def test_books_that_were_set_back_under_a_running_ingest_move_no_witness_back(world: World) -> None:
+    account = world.of_line(world.line)[0]
+    world.handle(world.line.hello())
+    with db.begin(world.engine) as conn:
+        accounting.top_up(conn, world.school, account, 500, "N1", NOON)
+    kept = backup(world)
+    with db.begin(world.engine) as conn:
+        accounting.top_up(conn, world.school, account, 700, "N2", NOON)
+    running = world.ingest
+    running.heads()
+    before = witness.read(world.archive.folder, world.school)
+    set_back(world, kept)
+    world.ingest = running
+    assert running.heads() == []
+    assert witness.read(world.archive.folder, world.school) == before
+
+
 def test_witness_without_a_count_of_batches_is_no_forgery(world: World) -> None:
     whole = witness.Witness(3, 7, 12, bytes(range(32)), 900, 5)
     payload = witness.seal(world.vault, world.school, whole)
