@@ -22,11 +22,12 @@ from reader_host.desk import roster, store
 from reader_host.desk.app import Parts, create_desk
 from reader_host.desk.bench import Bench
 from reader_host.desk.keys import DeskKeys
+from reader_host.desk.owners import EXACT, OPEN, Owned
 from reader_host.desk.roster import Pupil, Roster
 from reader_host.desk.seal import Seal
 from reader_host.desk.sender import Sender
-from reader_host.desk.store import Operation, Secret, Store
-from reader_host.desk.work import ISSUE, Look, Work
+from reader_host.desk.store import ISSUE, Operation, Secret, Store
+from reader_host.desk.work import Look, Work
 from reader_host.pcsc import kinds
 
 TOKEN = "pictures"
@@ -75,7 +76,8 @@ class SampleDesk:
             self.bench.show(step, Look(seen, "", kinds.NEW, None, None))
         elif step == benches.DONE:
             given = seen._replace(state=kinds.ISSUED)
-            self.bench.show(step, Look(given, "", kinds.ISSUED, last, None), last)
+            owner = Owned("", last.student, last.kind, last.op, "", last.at, OPEN, EXACT, True)
+            self.bench.show(step, Look(given, "", kinds.ISSUED, owner, None), last)
         else:
             self.bench.show(step, None, last if step == benches.PUT_BACK else None)
 

@@ -8,7 +8,8 @@ service.py and what is done to cards.service.
 
 from typing import Any
 
-from flask import Blueprint, abort, g, request
+from flask import Blueprint, abort, g, jsonify, request
+from werkzeug.wrappers import Response
 
 from cloud.api import service
 from cloud.cards import service as cards
@@ -61,10 +62,15 @@ def take_cards() -> dict[str, Any]:
 
 
 @desk.get("/roster")
-def roster() -> dict[str, Any]:
-    """`{"pupils": [{student, name, class, cards}]}`: who is at the school, and how many cards they have."""
+def roster() -> Response:
+    """`{"pupils": [{student, name, class, cards}], "cards": [...]}`: who is at the school, and its cards.
+
+    For `cards` see cards.cards_for_desk; 304 for a desk that names the ETag of what it has.
+    """
     with begin(g.site.engine) as conn:
-        return {"pupils": service.roster(conn, g.desk, g.now)}
+        answer = jsonify(service.roster(conn, g.desk, g.now))
+    answer.add_etag()
+    return answer.make_conditional(request)
 
 
 @demo.before_request

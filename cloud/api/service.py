@@ -17,20 +17,24 @@ from cloud.records import service as records
 from protocols.ids import hex8
 
 
-def roster(conn: Connection, desk: cards.Desk, now: int) -> list[dict[str, Any]]:
-    """Active pupils of the desk's school, by the school's own number; written into the log of reads."""
+def roster(conn: Connection, desk: cards.Desk, now: int) -> dict[str, list[dict[str, Any]]]:
+    """Active pupils of the desk's school, by the school's own number, and every card; in the log of reads."""
     staff = people.Staff(f"desk {desk.label}", "roster of the desk", now)
     counts = cards.counts(conn, desk.school_id)
-    return [
-        {
-            "student": one.external_id,
-            "name": " ".join(part for part in (one.last_name, one.first_name, one.middle_name) if part),
-            "class": one.class_name,
-            "cards": counts.get(one.account_id, 0),
-        }
-        for one in people.pupils(conn, desk.school_id, staff)
-        if one.status == "active"
-    ]
+    active = [one for one in people.pupils(conn, desk.school_id, staff) if one.status == "active"]
+    students = {one.account_id: one.external_id for one in active}
+    return {
+        "pupils": [
+            {
+                "student": one.external_id,
+                "name": " ".join(part for part in (one.last_name, one.first_name, one.middle_name) if part),
+                "class": one.class_name,
+                "cards": counts.get(one.account_id, 0),
+            }
+            for one in active
+        ],
+        "cards": cards.cards_for_desk(conn, desk.school_id, students),
+    }
 
 
 def pupils(conn: Connection, school_id: int) -> list[dict[str, str]]:

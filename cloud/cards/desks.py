@@ -1,21 +1,25 @@
-"""The PCs at which cards are issued: a token for each, hashed at rest, revocable.
+"""The PCs at which cards are issued: a token for each, hashed at rest, revocable; what they know cards by.
 
 Promises: a token is 256 random bits, shown once when the desk is made; the
-database holds its keyed hash; a revoked token lets nobody in from that moment.
+database holds its keyed hash; a revoked token lets nobody in from that moment.  A
+desk is told references of cards as devices hold them, never a number of a card.
 """
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from cloud.cards import masters, store
+from cloud.cards import book, masters, store
 from cloud.keys import Vault
+from protocols.card.credential import DEVICE_REFERENCE_SIZE
 from protocols.ids import hex8
 
 TOKEN_SIZE = 32
+_EPOCH = date(1970, 1, 1)
 
 
 class DeskRefused(ValueError):
@@ -84,6 +88,40 @@ def desk_file(vault: Vault, school_id: int, token: str = "") -> str:
     if token:
         told["token"] = token
     return json.dumps(told, indent=1)
+
+
+def cards_for_desk(conn: Connection, school_id: int, students: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Every card of a school, closed ones too, as its desks recognise it; `students`: who is at the school.
+
+    `ref`, `bare` and `parts` are references of 8 bytes in hex: of the card, of the bare serial number of one
+    that proves itself, and of what readers that leave a part out say of this card alone.  `student` is empty
+    where the owner has left; `key_version` is 0 for a card that can be copied; `at`: UTC seconds, when given.
+    """
+    known = book.read(conn, school_id)
+    bare: dict[bytes, list[str]] = {card_ref: [] for card_ref in known.cards}
+    parts: dict[bytes, list[str]] = {card_ref: [] for card_ref in known.cards}
+    for ref, cards in sorted(known.meant.items()):
+        for card_ref, form in cards.items():
+            if not form.is_lossy:
+                bare[card_ref].append(_short(ref))
+            elif known.names_one(ref):
+                parts[card_ref].append(_short(ref))
+    return [
+        {
+            "ref": _short(card_ref), "student": students.get(row["account_id"], ""), "kind": row["kind"],
+            "blocked": row["status"] == book.BLOCKED, "until": _day(row["until_day"]), "at": row["issued_at"],
+            "key_version": row["key_version"], "bare": bare[card_ref], "parts": parts[card_ref],
+        }
+        for card_ref, row in sorted(known.cards.items())
+    ]  # fmt: skip
+
+
+def _short(ref: bytes) -> str:
+    return ref[:DEVICE_REFERENCE_SIZE].hex()
+
+
+def _day(days: int | None) -> str | None:
+    return None if days is None else (_EPOCH + timedelta(days=days)).isoformat()
 
 
 def _mac(vault: Vault, token: str) -> bytes:

@@ -13,7 +13,16 @@ from sqlalchemy import Connection
 
 from cloud.cards import book, store
 from cloud.cards.book import ACTIVE, BLOCKED, KINDS, TEMPORARY, CardRefused, CardTaken, Wish
-from cloud.cards.desks import Desk, DeskRefused, add_desk, desk_file, desk_of, desks, revoke_desk
+from cloud.cards.desks import (
+    Desk,
+    DeskRefused,
+    add_desk,
+    cards_for_desk,
+    desk_file,
+    desk_of,
+    desks,
+    revoke_desk,
+)
 from cloud.cards.importer import COLUMNS, Imported, Spelling, import_cards
 from cloud.cards.masters import (
     ROLES,
@@ -47,6 +56,7 @@ __all__ = [
     "MasterRefused",
     "Spelling",
     "add_desk",
+    "cards_for_desk",
     "desk_file",
     "desk_of",
     "desks",

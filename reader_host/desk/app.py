@@ -20,8 +20,8 @@ from reader_host.desk import store
 from reader_host.desk.bench import Bench, next_of
 from reader_host.desk.roster import Pupil
 from reader_host.desk.sender import Sender
-from reader_host.desk.store import Operation, Store
-from reader_host.desk.work import GIVING, ISSUE, KINDS, MAIN, REPLACE, TEMPORARY, WIPE, Wish, Work
+from reader_host.desk.store import GIVING, ISSUE, MAIN, REPLACE, TEMPORARY, WIPE, Operation, Store
+from reader_host.desk.work import KINDS, PERHAPS, Wish, Work
 from reader_host.local import words
 from reader_host.local.page import create_local
 
@@ -211,19 +211,23 @@ class _Desk:
         return _back(request.form.get("view", "one"))
 
     def plain(self) -> Response:
-        """Give the plain card that lies there all the same: the warning was read."""
+        """Give the card that lies there all the same: the warning was read."""
         situation, view = self._bench.situation(), request.form.get("view", "one")
         wish = situation.wish
         if wish is None and view == "row":
             line = next_of(self._store.row())
             wish = None if line is None else Wish(ISSUE, line.student, place=line.place)
-            self._bench.takes_plain = bool(request.form.get("all"))
+            self._bench.takes_plain = self._bench.takes_plain or bool(request.form.get("all"))
         if (
             wish is not None
             and situation.look is not None
             and request.form.get("laid") == str(situation.laid)
         ):
-            self._bench.ask(wish._replace(plain_allowed=True, uid_ref=situation.look.uid_ref))
+            # That it is plain is asked first, so who answers the second question has answered both.
+            is_second = situation.reason == PERHAPS
+            self._bench.ask(
+                wish._replace(plain_allowed=True, part_allowed=is_second, uid_ref=situation.look.uid_ref)
+            )
         return _back(view)
 
     # A class in a row.
@@ -235,7 +239,7 @@ class _Desk:
         if pupils is None:
             abort(400)
         if not request.form.get("everybody"):
-            pupils = [each for each in pupils if not each.cards and not self._parts.work.held(each.student)]
+            pupils = [each for each in pupils if not self._parts.work.held(each.student)]
         self._bench.takes_plain = False
         self._store.start_row(name, [each.student for each in pupils])
         self._bench.ask(None)

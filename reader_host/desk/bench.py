@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from protocols.errors import CARD_GONE, READER_DEAD, Fault, name
 from reader_host.desk import store
-from reader_host.desk.store import Line, Operation, Store
-from reader_host.desk.work import GIVING, ISSUE, OTHER_CARD, UNFINISHED, WIPE, Look, Refused, Wish, Work
+from reader_host.desk.store import GIVING, ISSUE, WIPE, Line, Operation, Store
+from reader_host.desk.work import OTHER_CARD, UNFINISHED, Look, Refused, Wish, Work
 from reader_host.pcsc import station
 
 NO_READER, EMPTY, WORKING, SEEN, DONE, PUT_BACK, REFUSED, TROUBLE = (

@@ -57,7 +57,7 @@ class Desk:
         self._store = Store(folder, seal)
         cloud = Cloud(cloud_url, keys.token) if cloud_url else None
         self.sender = Sender(cloud, self._store, seal, now=now, roster_days=roster_days)
-        work = Work(keys, self._store, now=now, random_bytes=os.urandom)
+        work = Work(keys, self._store, now=now, random_bytes=os.urandom, roster=self.sender.roster)
         self.bench = Bench(work, self._store, reader)
         self.bench.told = self.sender.wake
         self.sender.changed = self.bench.show_again

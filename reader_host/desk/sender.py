@@ -19,8 +19,7 @@ from reader_host.desk import roster as rosters
 from reader_host.desk import store
 from reader_host.desk.roster import BadRoster, Roster
 from reader_host.desk.seal import Seal
-from reader_host.desk.store import Operation, Store
-from reader_host.desk.work import WIPE
+from reader_host.desk.store import WIPE, Operation, Store
 
 OPERATIONS_PATH = "/api/desk/cards"
 ROSTER_PATH = "/api/desk/roster"
@@ -29,6 +28,7 @@ _TIMEOUT_S = 10.0
 _ANSWER_MAX = 8 * 1024 * 1024
 _WAIT_S = (2, 5, 10, 30)
 _ROSTER_EVERY_S = 600
+_NOT_MODIFIED = 304
 _LATER = (408, 429, 500, 502, 503, 504)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -80,7 +80,7 @@ class Cloud:
 
     def send(self, operations: list[dict[str, Any]]) -> list[Answer]:
         """Hand operations over; an answer for each of them, or CloudProblem."""
-        told = self._ask("POST", OPERATIONS_PATH, {"operations": operations})
+        told, _tag = self._ask("POST", OPERATIONS_PATH, {"operations": operations})
         try:
             answers = [
                 Answer(str(each["op_id"]), each["result"] == "accepted", int(each.get("number") or 0),
@@ -92,14 +92,18 @@ class Cloud:
         wanted = {each["op_id"] for each in operations}
         return [each for each in answers if each.op_id in wanted]
 
-    def roster(self, at: int) -> Roster:
-        """All pupils of the school, or CloudProblem."""
+    def roster(self, at: int, before: Roster = rosters.EMPTY) -> Roster:
+        """All pupils and cards of the school, or CloudProblem; `before` again where nothing has changed."""
+        told, tag = self._ask("GET", ROSTER_PATH, tag=before.tag)
+        if told is None:
+            return before._replace(at=at)
         try:
-            return rosters.parse(self._ask("GET", ROSTER_PATH), at)
+            return rosters.parse(told, at, tag)
         except BadRoster as error:
             raise CloudProblem(BAD_ANSWER) from error
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+    def _ask(self, method: str, path: str, body: Any = None, tag: str = "") -> tuple[Any, str]:
+        """(what the cloud says, its tag); (None, tag) where it still says what it said under `tag`."""
         host, port = self._parts.hostname or "", self._parts.port
         connection: http.client.HTTPConnection
         if self._parts.scheme == "https":
@@ -108,6 +112,8 @@ class Cloud:
         else:
             connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        if tag:
+            headers["If-None-Match"] = tag
         try:
             text = None if body is None else json.dumps(body)
             connection.request(method, self._parts.path.rstrip("/") + path, text, headers)
@@ -119,10 +125,12 @@ class Cloud:
             connection.close()
         if answer.status in (401, 403):
             raise CloudProblem(NOT_LET_IN)
+        if answer.status == _NOT_MODIFIED and tag:
+            return None, tag
         if answer.status != 200:
             raise CloudProblem(UNREACHABLE if answer.status in _LATER else BAD_ANSWER)
         try:
-            return json.loads(told)
+            return json.loads(told), answer.headers.get("ETag", "")
         except ValueError as error:
             raise CloudProblem(BAD_ANSWER) from error
 
@@ -202,14 +210,20 @@ class Sender:
             while self._send(self._cloud):
                 pass
             if self._now() - self._roster.at >= _ROSTER_EVERY_S or not self._roster.pupils:
-                self._roster = self._cloud.roster(self._now())
-                rosters.keep(self._seal, self._roster)
-                self.changed()
+                self._fetch(self._cloud)
         except CloudProblem as problem:
             self._set_link(problem.reason)
             return False
         self._set_link("")
         return True
+
+    def _fetch(self, cloud: Cloud) -> None:
+        """A new list.  What was accepted before it was asked for stands in it."""
+        told = self._store.unsettled()
+        self._roster = cloud.roster(self._now(), self._roster)
+        rosters.keep(self._seal, self._roster)
+        self._store.settle(each.number for each in told)
+        self.changed()
 
     def _send(self, cloud: Cloud) -> bool:
         """One batch; whether there may be more."""

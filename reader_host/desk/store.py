@@ -28,12 +28,16 @@ import sqlite_utils
 from reader_host.desk.seal import Seal
 
 BEGUN, READY, ACCEPTED, REFUSED, DROPPED = "begun", "ready", "accepted", "refused", "dropped"
+ISSUE, REPLACE, TEMPORARY, WIPE = "issue", "replace", "temporary", "wipe"
+GIVING = (ISSUE, REPLACE, TEMPORARY)
+MAIN = "card"
+"""The kind of a pupil's first card."""
 WAITING, GIVEN, SKIPPED = "waiting", "given", "skipped"
 
 _OPERATION = {
     "number": int, "op_id": str, "op": str, "student": str, "kind": str, "until": str, "at": int,
     "card_ref": str, "uid_ref": str, "state": str, "sealed": bytes, "refusal": int, "reason": str,
-    "seen": int, "key_version": int,
+    "seen": int, "key_version": int, "settled": int,
 }  # fmt: skip
 _LINE = {"place": int, "student": str, "state": str, "op_id": str, "class_name": str}
 
@@ -44,7 +48,8 @@ class Operation(NamedTuple):
     `op`: issue, replace, temporary or wipe; `kind`: card, second, fob or temporary; `until`: the last
     day of a temporary card as YYYY-MM-DD, else empty; `at`: UTC seconds; `card_ref` and `uid_ref`: keyed
     references of the credential and of the serial number, in hex; `refusal` and `reason`: what the cloud
-    said; `seen`: a person has read that; `key_version`: of the gates' keys on the card, 0 for a plain one.
+    said; `seen`: a person has read that; `key_version`: of the gates' keys on the card, 0 for a plain one;
+    `settled`: the cloud's list of cards is newer than its acceptance.
     """
 
     number: int
@@ -61,6 +66,7 @@ class Operation(NamedTuple):
     reason: str
     seen: int
     key_version: int
+    settled: int
 
 
 class Secret(NamedTuple):
@@ -102,6 +108,9 @@ class Store:
             table.create_index(["op_id"], unique=True)
             table.create_index(["uid_ref"])
             self._db.table("line").create(_LINE, pk="place")
+        elif "settled" not in self._db.table("operation").columns_dict:
+            # A desk that knew its own cards only: no list of the cloud has told of them yet.
+            self._conn.execute("ALTER TABLE operation ADD COLUMN settled INTEGER NOT NULL DEFAULT 0")
 
     def __repr__(self) -> str:
         return "Store()"
@@ -117,7 +126,7 @@ class Store:
         """Write a new operation down; with a `place`, in the same moment as that pupil's of the queue."""
         sealed = self._seal.close(values["op_id"], json.dumps(list(secret)).encode())
         with self._lock, self._db.atomic():
-            row = {"refusal": 0, "reason": "", "seen": 0, **values, "sealed": sealed}
+            row = {"refusal": 0, "reason": "", "seen": 0, "settled": 0, **values, "sealed": sealed}
             columns = ", ".join(row)
             places = ", ".join(f":{name}" for name in row)
             self._conn.execute(f"INSERT INTO operation ({columns}) VALUES ({places})", row)  # noqa: S608 own names
@@ -174,9 +183,20 @@ class Store:
         """Everything done here with the card of that serial number, the oldest first."""
         return self._select("uid_ref = ?", [uid_ref])
 
-    def of_reference(self, card_ref: str) -> list[Operation]:
-        """Everything done here with a credential, the oldest first."""
-        return self._select("card_ref = ?", [card_ref])
+    def of_reference(self, ref: str) -> list[Operation]:
+        """Everything done here with a credential, by its reference as devices hold it, the oldest first."""
+        return self._select("substr(card_ref, 1, 16) = ?", [ref])
+
+    def settle(self, numbers: Iterable[int]) -> None:
+        """The cloud's list of cards was fetched after it accepted these: it tells of them from now on."""
+        with self._lock, self._db.atomic():
+            self._conn.executemany(
+                "UPDATE operation SET settled = 1 WHERE number = ?", [(number,) for number in numbers]
+            )
+
+    def unsettled(self) -> list[Operation]:
+        """What the cloud accepted and its list of cards does not tell of yet."""
+        return self._select("state = ? AND settled = 0", [ACCEPTED])
 
     def of_student(self, student: str) -> list[Operation]:
         """Everything done here for a pupil, the oldest first."""

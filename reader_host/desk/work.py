@@ -15,15 +15,15 @@ from typing import NamedTuple
 from protocols.card import application, credential, tag
 from protocols.card.application import GATE
 from protocols.errors import CARD_ANSWER, Fault
-from reader_host.desk import store
+from reader_host.desk import owners, store
 from reader_host.desk.keys import DeskKeys
-from reader_host.desk.store import Operation, Secret, Store
+from reader_host.desk.owners import Owned, Owners
+from reader_host.desk.roster import EMPTY, Roster
+from reader_host.desk.store import GIVING, MAIN, WIPE, Operation, Secret, Store
+from reader_host.local import words
 from reader_host.pcsc import kinds
 from reader_host.pcsc.station import Card
 
-ISSUE, REPLACE, TEMPORARY, WIPE = "issue", "replace", "temporary", "wipe"
-GIVING = (ISSUE, REPLACE, TEMPORARY)
-MAIN = "card"
 KINDS = (MAIN, "second", "fob", "temporary")
 WIPED = "wiped"
 """A new card of which this desk knows that it was wiped here."""
@@ -31,11 +31,11 @@ WIPED = "wiped"
 # Why the desk does not do it.
 RANDOM, FOREIGN, TAKEN, HAS_IT, PLAIN, NO_KEYS = "random", "foreign", "taken", "has_it", "plain", "no_keys"
 OTHER_CARD, UNFINISHED, NOTHING = "other_card", "unfinished", "nothing"
-REPLACED = "replaced"
-"""Also the state of a card in whose place another was given."""
+CLOSED, COPY, PERHAPS = "closed", "copy", "perhaps"
+"""CLOSED: another card is open in its place; COPY: it shows the number of a card that proves itself; PERHAPS:
+by a part of its number it is another pupil's."""
 
 _OP_ID = 8
-_TOLD = (store.READY, store.ACCEPTED)
 
 
 class Refused(Exception):
@@ -49,8 +49,8 @@ class Refused(Exception):
 class Wish(NamedTuple):
     """What a person wants done with the next card, or with the card of `uid_ref` alone.
 
-    `plain_allowed`: the person has read that a plain card can be copied; `place`: whose turn in the queue of
-    a class it is, or None.
+    `plain_allowed`: the person has read that a plain card can be copied; `part_allowed`: that it may be
+    another pupil's; `place`: whose turn in the queue of a class it is, or None.
     """
 
     op: str
@@ -58,6 +58,7 @@ class Wish(NamedTuple):
     kind: str = MAIN
     until: str = ""
     plain_allowed: bool = False
+    part_allowed: bool = False
     uid_ref: str = ""
     place: int | None = None
 
@@ -65,14 +66,14 @@ class Wish(NamedTuple):
 class Look(NamedTuple):
     """A card and what the desk knows of it.
 
-    `state`: as of kinds.Seen, or WIPED, or REPLACED; `owner`: the operation that gave it to somebody,
-    if one did here; `unfinished`: the operation that waits for this very card.
+    `state`: as of kinds.Seen, or WIPED; `owner`: whose it is, if somebody's; `unfinished`: the operation that
+    waits for this very card.
     """
 
     seen: kinds.Seen
     uid_ref: str
     state: str
-    owner: Operation | None
+    owner: Owned | None
     unfinished: Operation | None
 
 
@@ -86,43 +87,28 @@ class Work:
         *,
         now: Callable[[], int],
         random_bytes: Callable[[int], bytes],
+        roster: Callable[[], Roster] = lambda: EMPTY,
     ) -> None:
         self._keys = keys
         self._store = kept
         self._now = now
         self._random_bytes = random_bytes
+        self.owners = Owners(keys, kept, roster, lambda: words.local_day(now()).isoformat())
 
     def look(self, card: Card) -> Look:
-        """Ask the card what it is, and the store whose."""
+        """Ask the card what it is, and our lists whose."""
         seen = kinds.look(card, self._keys.masters, self._random_bytes)
         uid_ref = self._keys.reference(seen.shown)
         done = self._store.of_card(uid_ref)
         unfinished = next((each for each in reversed(done) if each.state == store.BEGUN), None)
-        owner = self._owner(self._keys.reference(seen.credential))
         state = seen.state
         if state == kinds.NEW and any(each.op == WIPE for each in done[-1:]):
             state = WIPED
-        if owner is not None and self._is_replaced(owner):
-            state = REPLACED
-        return Look(seen, uid_ref, state, owner, unfinished)
+        return Look(seen, uid_ref, state, self.owners.of(seen), unfinished)
 
-    def _owner(self, card_ref: str) -> Operation | None:
-        known = [each for each in self._store.of_reference(card_ref) if each.state in _TOLD]
-        last = known[-1] if known else None
-        return last if last is not None and last.op in GIVING else None
-
-    def _is_replaced(self, given: Operation) -> bool:
-        """Whether that pupil's card was lost and another given for it since."""
-        return given.kind == MAIN and any(
-            each.op == REPLACE and each.number > given.number and each.state in _TOLD
-            for each in self._store.of_student(given.student)
-        )
-
-    def held(self, student: str) -> list[Operation]:
-        """The cards that this desk gave to a pupil and that were not taken back, the oldest first."""
-        given = [each for each in self._store.of_student(student) if each.op in GIVING]
-        owned = [each for each in given if self._owner(each.card_ref) == each]
-        return [each for each in owned if not self._is_replaced(each)]
+    def held(self, student: str) -> list[Owned]:
+        """A pupil's open cards, the oldest first."""
+        return [each for each in self.owners.of_student(student) if each.state == owners.OPEN]
 
     # Written down first.
 
@@ -140,12 +126,12 @@ class Work:
         seen = look.seen
         if look.unfinished is not None:
             raise Refused(UNFINISHED)
-        if look.state == REPLACED:
-            raise Refused(REPLACED)
         if look.owner is not None:
-            raise Refused(HAS_IT if look.owner.student == wish.student else TAKEN)
+            self._check_owner(wish, look.owner, seen)
         if seen.kind == kinds.PLAIN and not wish.plain_allowed:
             raise Refused(PLAIN)
+        if self._is_perhaps_anothers(wish, look.owner) and not wish.part_allowed:
+            raise Refused(PERHAPS)
         if seen.kind == kinds.NTAG and not self._keys.can_issue_tags:
             raise Refused(NO_KEYS)
         identity = b""
@@ -159,18 +145,48 @@ class Work:
         credential.check_enrolment(made)
         return self._add(wish, look, made, identity)
 
+    def _check_owner(self, wish: Wish, owner: Owned, seen: kinds.Seen) -> None:
+        """Refused where the card is somebody's, by the rules that the cloud will judge by."""
+        is_own = owner.student == wish.student
+        if owner.how == owners.PART or owner.state == owners.OVER:
+            return
+        if owner.how == owners.BARE:
+            if seen.kind == kinds.PLAIN:
+                raise Refused(COPY)
+            # The keys that it had are gone, and so is the card that it was; whose it is stands until wiped.
+            if not is_own and owner.state != owners.BLOCKED:
+                raise Refused(TAKEN)
+            return
+        if not is_own:
+            raise Refused(TAKEN)
+        if owner.state == owners.BLOCKED:
+            if any(each.kind == MAIN for each in self.held(owner.student)):
+                raise Refused(CLOSED)
+        elif seen.state in (kinds.ISSUED, kinds.PLAIN):
+            # Else a number that the office knows gets keys of its own.
+            raise Refused(HAS_IT)
+
+    def _is_perhaps_anothers(self, wish: Wish, owner: Owned | None) -> bool:
+        return (
+            owner is not None
+            and owner.how == owners.PART
+            and owner.state == owners.OPEN
+            and owner.student != wish.student
+        )
+
     def _begin_wipe(self, wish: Wish, look: Look) -> Operation:
         if look.unfinished is not None and look.unfinished.op == WIPE:
             return look.unfinished
+        owner = look.owner if look.owner is not None and look.owner.how == owners.EXACT else None
+        if look.seen.kind == kinds.PLAIN and owner is None and look.unfinished is None:
+            raise Refused(NOTHING)
         made = ""
         if look.unfinished is not None:
-            # The cloud never heard of that card, so it need not hear of its end.
             self._store.set_state(look.unfinished.op_id, store.DROPPED)
-        elif look.seen.state in (kinds.ISSUED, kinds.PLAIN):
+        if look.seen.state in (kinds.ISSUED, kinds.PLAIN) and (owner is not None or look.unfinished is None):
+            # Else the cloud never heard of that card, so it need not hear of its end.
             made = look.seen.credential
-        if look.seen.kind == kinds.PLAIN and look.owner is None:
-            raise Refused(NOTHING)
-        student = look.owner.student if look.owner else ""
+        student = owner.student if owner else ""
         return self._add(wish._replace(student=student), look, made, b"")
 
     def _add(self, wish: Wish, look: Look, made: str, identity: bytes) -> Operation:

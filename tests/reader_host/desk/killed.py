@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from reader_host.desk.work import ISSUE, Wish
+from reader_host.desk.store import ISSUE
+from reader_host.desk.work import Wish
 from tests.reader_host.desk.parts import Parts, desfire, laid
 
 

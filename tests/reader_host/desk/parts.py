@@ -10,6 +10,7 @@ from typing import Any
 
 from protocols.errors import CARD_GONE, Fault
 from reader_host.desk.keys import DeskKeys
+from reader_host.desk.roster import EMPTY
 from reader_host.desk.seal import Seal
 from reader_host.desk.store import Store
 from reader_host.desk.work import Work
@@ -83,7 +84,10 @@ class Parts:
         self.keys = DeskKeys(text or keys_text())
         self.store = Store(folder, self.seal)
         self.random_bytes = random_bytes or Random()
-        self.work = Work(self.keys, self.store, now=lambda: NOW, random_bytes=self.random_bytes)
+        self.roster = EMPTY
+        self.work = Work(
+            self.keys, self.store, now=lambda: NOW, random_bytes=self.random_bytes, roster=lambda: self.roster
+        )
 
 
 class FakeCloud:
@@ -94,6 +98,9 @@ class FakeCloud:
         self.received: list[dict[str, Any]] = []
         self.refusals: dict[str, tuple[int, str]] = {}
         self.headers: list[str] = []
+        self.cards: list[dict[str, Any]] = []
+        self.tag = ""
+        self.not_modified = 0
         self.loses_answers = 0
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
@@ -134,9 +141,13 @@ class FakeCloud:
         self.headers.append(request.headers.get("Authorization", ""))
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._say(request, 401, {})
+        elif body is None and self.tag and request.headers.get("If-None-Match") == self.tag:
+            self.not_modified += 1
+            request.send_response(304)
+            request.end_headers()
         elif body is None:
             pupils = [{"student": s, "name": n, "class": c, "cards": 0} for s, n, c in PUPILS]
-            self._say(request, 200, {"pupils": pupils})
+            self._say(request, 200, {"pupils": pupils, "cards": self.cards})
         else:
             results = [self._take(each) for each in body["operations"]]
             if self.loses_answers:
@@ -157,5 +168,7 @@ class FakeCloud:
         text = json.dumps(told).encode()
         request.send_response(status)
         request.send_header("Content-Length", str(len(text)))
+        if self.tag:
+            request.send_header("ETag", self.tag)
         request.end_headers()
         request.wfile.write(text)

@@ -16,7 +16,8 @@ from reader_host.desk.app import LOST, Parts, create_desk
 from reader_host.desk.bench import Bench
 from reader_host.desk.roster import Pupil, Roster
 from reader_host.desk.sender import Cloud, Sender
-from reader_host.desk.work import ISSUE, REPLACE, TEMPORARY, WIPE, Wish
+from reader_host.desk.store import ISSUE, REPLACE, TEMPORARY, WIPE
+from reader_host.desk.work import Wish
 from reader_host.pcsc import kinds
 from tests.fixtures.pcsc import PlainCard
 from tests.reader_host.desk import parts as pieces
@@ -32,7 +33,7 @@ STEPS = (
 )  # fmt: skip
 REASONS = (
     work.RANDOM, work.FOREIGN, work.TAKEN, work.HAS_IT, work.PLAIN, work.NO_KEYS, work.OTHER_CARD,
-    work.UNFINISHED, work.NOTHING, work.REPLACED,
+    work.UNFINISHED, work.NOTHING, work.CLOSED, work.COPY, work.PERHAPS,
 )  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from firmware.drivers.taps import Taps
 from firmware.hal.panel import ASK, GO
 from protocols.card.application import GATE
 from protocols.errors import OK
-from reader_host.desk.work import ISSUE, WIPE, Wish
+from reader_host.desk.store import ISSUE, WIPE
+from reader_host.desk.work import Wish
 from tests.firmware.drivers.readers.field import Crowd, TypeA
 from tests.firmware.drivers.readers.mfrc522_model import Mfrc522Model
 from tests.firmware.rig import Rig, row

@@ -5,24 +5,27 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from protocols.card import application, tag
 from protocols.card.application import CANTEEN, GATE
-from protocols.card.credential import canonical
+from protocols.card.credential import aliases, canonical
 from reader_host.desk import keys as desk_keys
 from reader_host.desk import store
 from reader_host.desk.program import Desk
 from reader_host.desk.seal import Seal
 from reader_host.desk.store import Store
+from reader_host.desk.work import Wish
 from reader_host.pcsc import station
 from tests.fixtures.components import wait_until
 from tests.fixtures.pcsc import NAME, PlainCard, VirtualSlot
 from tests.protocols.card.virtual_desfire import VirtualDesfire
 from tests.protocols.card.virtual_ntag import VirtualNtag
-from tests.reader_host.desk.parts import TOKEN, UID, FakeCloud, keys_text
+from tests.reader_host.desk.parts import TOKEN, UID, FakeCloud, Parts, keys_text
+from tests.reader_host.desk.test_work import do
 
 pytestmark = [pytest.mark.pcsc, pytest.mark.browser]
 
@@ -41,10 +44,25 @@ def desk(slot: VirtualSlot, cloud: FakeCloud, tmp_path: Path) -> Iterator[Desk]:
 @pytest.fixture
 def opened(desk: Desk, page: Page) -> Page:
     """The page of that desk, as wide as a desk's screen, with its pupils."""
+    return shown(desk, page)
+
+
+def shown(desk: Desk, page: Page) -> Page:
     wait_until(lambda: bool(desk.sender.roster().pupils), "the list of pupils")
     page.set_viewport_size({"width": 1280, "height": 800})
     page.goto(desk.address)
     return page
+
+
+def listed(canonical: str, student: str, uid: str = "", **more: Any) -> dict[str, Any]:
+    """A card as the cloud tells a desk of it."""
+    keys = desk_keys.DeskKeys(keys_text())
+    others = [keys.reference(each)[:16] for each in aliases(uid or canonical)]
+    return {
+        "ref": keys.reference(canonical)[:16], "student": student, "kind": "card", "blocked": False,
+        "until": None, "at": 1_788_000_000, "key_version": int(bool(uid)),
+        "bare": [keys.reference(uid)[:16]] if uid else [], "parts": others, **more,
+    }  # fmt: skip
 
 
 def says(page: Page, words: str) -> None:
@@ -140,6 +158,47 @@ def test_card_taken_after_its_last_byte_is_given(opened: Page, slot: VirtualSlot
     slot.lay(VirtualDesfire(UID, secrets.token_bytes), apdus_left=47)
     says(opened, "Давыдов Роман")
     assert accepted(cloud, 1)[0]["student"] == "s4"
+
+
+def test_cards_of_others_are_known_with_the_cloud_away(
+    page: Page, slot: VirtualSlot, cloud: FakeCloud, memory: Path
+):
+    """Given by another desk, imported by a printed number, closed, and a copy of a protected card."""
+    card, closed = VirtualDesfire(UID, secrets.token_bytes), VirtualNtag(OTHER_UID, secrets.token_bytes)
+    parts = Parts(memory / "other", keys_text(), secrets.token_bytes)
+    given = [parts.store.secret(do(parts, each, Wish("issue", "s1")).op_id) for each in (card, closed)]
+    parts.store.close()
+    cloud.cards = [
+        listed(given[0].credential, "s1", given[0].uid),
+        listed(given[1].credential, "s2", given[1].uid, blocked=True),
+        listed("em:00A1B2C3D4", "s3"), listed("a:04A1B2C3", "s4", kind="fob"),
+    ]  # fmt: skip
+    keys = desk_keys.DeskKeys(keys_text(token=TOKEN))
+    with Desk(memory / "desk", keys, Seal(memory / "desk"), cloud_url=cloud.url) as running:
+        shown(running, page)
+        cloud.stop()
+        slot.lay(card)
+        says(page, "Котова Мария")
+        expect(page.locator("#card .facts")).to_contain_text("действует, по списку от")
+        give(page, "яшин")
+        says(page, "Эта карта занята")
+        expect(page.locator("#card")).to_contain_text("Котова Мария")
+        page.get_by_role("button", name="Отменить").click()
+        for other, words in (
+            (closed, "Эта карта закрыта"),
+            (PlainCard(bytes.fromhex("04A1B2C3")), "Давыдов Роман"),
+            (PlainCard(UID), "Копия карты"),
+            (PlainCard(bytes.fromhex("A1B2C3D4")), "Возможно: Яшин Лев, 2 «Б»"),
+        ):
+            slot.lay(other)
+            says(page, words)
+        give(page, "котова")
+        says(page, "Эту карту можно скопировать")
+        page.get_by_role("button", name="Всё равно выдать").click()
+        says(page, "Возможно, карта другого ученика")
+        page.get_by_role("button", name="Всё равно выдать").click()
+        says(page, "Котова Мария")
+    assert cloud.received == []
 
 
 def test_reader_that_went_away_comes_back_by_itself(opened: Page, slot: VirtualSlot, cloud: FakeCloud):

@@ -16,7 +16,8 @@ from reader_host.desk import sender, store
 from reader_host.desk.keys import BadKeys, DeskKeys, kept, take_in
 from reader_host.desk.seal import Seal, SealBroken
 from reader_host.desk.sender import BadAddress, Cloud, Sender
-from reader_host.desk.work import ISSUE, WIPE, Wish
+from reader_host.desk.store import ISSUE, WIPE
+from reader_host.desk.work import Wish
 from tests.reader_host.desk.parts import NOW, TOKEN, FakeCloud, Parts, desfire, keys_text, laid
 from tests.reader_host.desk.test_work import FOR_MARIA, OTHER_UID, do
 

@@ -16,12 +16,12 @@ from cloud.cards import service as cards
 from cloud.db import reading
 from protocols.errors import CARD_TAKEN
 from reader_host.desk import keys as desk_keys
-from reader_host.desk import store
+from reader_host.desk import owners, store
 from reader_host.desk.program import Desk
 from reader_host.desk.seal import Seal
 from reader_host.desk.sender import NOT_LET_IN, Cloud, Sender
-from reader_host.desk.store import Store
-from reader_host.desk.work import ISSUE, REPLACE, TEMPORARY, WIPE, Wish, Work
+from reader_host.desk.store import ISSUE, REPLACE, TEMPORARY, WIPE, Store
+from reader_host.desk.work import Refused, Wish, Work
 from scripts import sample_school as sample
 from tests.fixtures.components import wait_until
 from tests.fixtures.pages import Pages
@@ -54,9 +54,9 @@ class RealDesk:
         self.keys = desk_keys.take_in(self.seal, key_file(pages, folder / "given.json", label))
         self.store = Store(folder / "desk", self.seal)
         now = pages.clock
-        self.work = Work(self.keys, self.store, now=now, random_bytes=os.urandom)
         cloud = Cloud(address, self.keys.token)
         self.sender = Sender(cloud, self.store, self.seal, now=now, roster_days=7)
+        self.work = Work(self.keys, self.store, now=now, random_bytes=os.urandom, roster=self.sender.roster)
 
     def do(self, card: object, wish: Wish) -> store.Operation:
         """Do it, and tell the cloud."""
@@ -125,8 +125,16 @@ def test_card_of_another_pupil_is_refused_and_accepted_when_it_is_free(
     card = desfire()
     desk.do(card, Wish(ISSUE, MASHA))
     other = RealDesk(pages, serve(), memory / "two", "Library")
+    # Without a list yet the other desk knows no better, and the cloud is asked.
     refused = other.do(card, Wish(ISSUE, VANYA))
     assert (refused.state, refused.refusal) == (store.REFUSED, CARD_TAKEN)
+    # Now it has one: it says so itself, with the cloud away too.
+    on_reader = laid(card)
+    look = other.work.look(on_reader)
+    assert look.owner is not None
+    assert (look.owner.student, look.owner.state) == (MASHA, owners.OPEN)
+    with pytest.raises(Refused, match="taken"):
+        other.work.begin(Wish(ISSUE, VANYA), look)
     # Sent again as it was, the cloud would say what it said: so it goes under another number.
     desk.do(card, Wish(WIPE))
     other.work.send_again(refused)

@@ -10,8 +10,9 @@ import pytest
 from protocols.card import application, tag
 from protocols.card.application import CANTEEN, GATE
 from protocols.errors import CARD_GONE, Fault
-from reader_host.desk import store, work
-from reader_host.desk.work import ISSUE, REPLACE, WIPE, WIPED, Refused, Wish
+from reader_host.desk import owners, store, work
+from reader_host.desk.store import ISSUE, REPLACE, WIPE
+from reader_host.desk.work import WIPED, Refused, Wish
 from reader_host.pcsc import kinds
 from tests.fixtures.pcsc import PlainCard
 from tests.reader_host.desk.parts import UID, Parts, desfire, keys_text, laid, ntag
@@ -50,7 +51,8 @@ def test_card_is_given_and_opens_gate_and_canteen(memory: Path, kind: str):
     assert proved(parts, card, GATE) == proved(parts, card, CANTEEN) == secret.credential
     look = parts.work.look(laid(card))
     assert look.state == kinds.ISSUED
-    assert look.owner == operation
+    assert look.owner is not None
+    assert (look.owner.student, look.owner.state, look.owner.waits) == ("s1", owners.OPEN, True)
     assert not look.seen.is_clonable
 
 
@@ -135,7 +137,9 @@ def test_replacing_cut_at_every_apdu_goes_on(memory: Path, kind: str):
             assert parts.work.look(laid(lost)).state == kinds.ISSUED
             assert go_on(parts, card).op_id == begun[0].op_id
         assert [each.op for each in parts.store.in_state(store.READY)] == [ISSUE, REPLACE]
-        assert parts.work.look(laid(lost)).state == work.REPLACED
+        replaced = parts.work.look(laid(lost)).owner
+        assert replaced is not None
+        assert replaced.state == owners.BLOCKED
         assert [each.op for each in parts.work.held("s1")] == [REPLACE]
         if not begun:
             break
@@ -159,7 +163,9 @@ def test_plain_card_is_given_only_to_who_has_read_the_warning(memory: Path):
     assert refused.value.reason == work.PLAIN
     operation = do(parts, card, FOR_MARIA._replace(plain_allowed=True))
     assert parts.store.secret(operation.op_id).credential == "a:04A1B2C3"
-    assert parts.work.look(laid(card)).owner == operation
+    owner = parts.work.look(laid(card)).owner
+    assert owner is not None
+    assert owner.student == "s1"
     assert do(parts, card, Wish(WIPE)).state == store.READY
     assert parts.work.look(laid(card)).owner is None
 
