@@ -102,10 +102,13 @@ class Office:
             bulk.insert_rows(conn, db.pupil, pupils)
             key = self.vault.reference_key(school)
             cards = [
-                (school, credential.card_ref(key, pupil.card), pupil.account, "card", "active", 0)
+                (school, credential.card_ref(key, pupil.card), pupil.account, "card", "active", 0,
+                 int(pupil.is_protected), int(not pupil.is_protected))
                 for pupil in town.pupils
-            ]
-            columns = ["school_id", "card_ref", "account_id", "kind", "status", "issued_at"]
+            ]  # fmt: skip
+            columns = [
+                "school_id", "card_ref", "account_id", "kind", "status", "issued_at", "protected", "weak",
+            ]  # fmt: skip
             bulk.insert_rows(conn, db.card, cards, columns)
             goods = [
                 (school, good, name, meal, since, to, price) for good, name, meal, since, to, price in MENU

@@ -22,6 +22,11 @@ class Pupil(NamedTuple):
     card: str
     external_id: str
 
+    @property
+    def is_protected(self) -> bool:
+        """Whether the card proves itself: no daily limit holds for it."""
+        return self.card.startswith("app:")
+
 
 class Deposit(NamedTuple):
     """A line of the bank's file; the bank keeps it for ever, whatever happens to the cloud."""
@@ -29,6 +34,11 @@ class Deposit(NamedTuple):
     reference: str
     account: int
     amount_minor: int
+
+
+def _card(place: int, number: int) -> str:
+    """Every third card is a number that can be copied, the others prove themselves."""
+    return f"app:4B4B01:{number:016X}" if place % 3 else f"a:04{number:012X}"
 
 
 HolderKey = tuple[int, int, int]
@@ -42,7 +52,7 @@ class Town:
         self._complain = complain
         self.cap = 50_000
         self.pupils = [
-            Pupil(chance.randrange(1, 1 << 32), f"a:04{chance.randrange(1 << 48):012X}", f"{number + 1:05}")
+            Pupil(chance.randrange(1, 1 << 32), _card(number, chance.randrange(1 << 48)), f"{number + 1:05}")
             for number in range(accounts)
         ]
         self.second_cards: dict[int, str] = {}
