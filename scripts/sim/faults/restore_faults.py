@@ -98,15 +98,17 @@ def lost_in_recovery(sim: Simulation, chance: Random) -> bool:
         sim.scenes += 1
         _lose(sim, terminal, {})
         return True
-    # The poorest of those who eat elsewhere: after one meal here it is known to hold little of theirs.
+    # The poorest of those who eat elsewhere: after one meal here it is known to hold little of theirs.  Their
+    # cards have no limit of a day.
     statement = (
         "SELECT p.account_id FROM pupil p JOIN school_class c ON c.school_id = p.school_id"
         " AND c.class_id = p.class_id JOIN ledger_account a ON a.code = printf('purse:%08x', p.account_id)"
         " JOIN balance b ON b.ledger_account_id = a.ledger_account_id"
         " WHERE c.home_device <> ? ORDER BY b.amount_minor, p.account_id"
     )
-    poorest = [row[0] for row in sim.cloud.select(statement, (terminal.device,))[:_CARDS]]
-    cards = {pupil.account: pupil.card for pupil in sim.town.pupils if pupil.account in poorest}
+    protected = {pupil.account: pupil.card for pupil in sim.town.pupils if pupil.is_protected}
+    poorest = [row[0] for row in sim.cloud.select(statement, (terminal.device,)) if row[0] in protected]
+    cards = {account: protected[account] for account in poorest[:_CARDS]}
     if not cards:
         return False
     sim.town.paying_nothing |= cards.keys()
