@@ -1,7 +1,7 @@
 """Alarms: what a person must look at, one row each.
 
 Promises: a row stays; the same thing told again within an hour is one row, and
-whatever is said of one subject is one row for good.
+whatever is said of one subject is one row for good; what settles itself has an end.
 Leaves showing them to the office, sending them to notifications.
 """
 
@@ -15,14 +15,15 @@ from cloud.alarms import store
 _AGAIN_S = 3600
 # Rows that end an alarm instead of raising one: the newest of that kind about the same thing, which is the
 # subject without its last part.
-_ENDS = {"reader_works": "reader_dead"}
+_ENDS = {"reader_works": "reader_dead", "number_settled": "number_shared"}
+_END_OF = {kind: end for end, kind in _ENDS.items()}
 
 
 class Alarm(NamedTuple):
     """`kind`: recovery, recovery_over, fork, witness_forged, archive_short,
     clock_refused, clock_confirmed, table_refused, payout_refused, payout_unread,
     payouts_held, payouts_released, journal_begins_later, lost_card_refused, card_copied,
-    number_shared, reader_dead.
+    card_unproven, number_shared, reader_dead.
     `over_at`: when it was over by itself, 0 while it is not.
     """
 
@@ -49,6 +50,19 @@ def raise_alarms(conn: Connection, school_id: int, found: Iterable[tuple[str, ..
     """Write several down: (kind, detail) or (kind, detail, subject)."""
     for kind, detail, *subject in found:
         raise_alarm(conn, school_id, kind, detail, now, *subject)
+
+
+def tell(conn: Connection, school_id: int, kind: str, detail: str, now: int) -> None:
+    """How a matter of the whole school stands that may settle itself: `detail`, or "" when nothing is wrong.
+
+    One alarm from when something is wrong until nothing is; its detail is the newest.
+    """
+    newest = store.newest(conn, school_id, (kind, _END_OF[kind]))
+    is_open = newest is not None and newest.kind == kind
+    if is_open and detail:
+        store.set_detail(conn, newest.id, detail)
+    elif is_open or detail:
+        store.add(conn, (school_id, now, kind if detail else _END_OF[kind], detail, f"school:{now}"))
 
 
 def alarms(conn: Connection, school_id: int, limit: int = 50) -> list[Alarm]:

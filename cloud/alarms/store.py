@@ -25,6 +25,18 @@ def add(conn: Connection, row: tuple[int, int, str, str, str]) -> None:
     bulk.insert_rows(conn, db.alarm, [row], ("school_id", "at", "kind", "detail", "subject"))
 
 
+def newest(conn: Connection, school_id: int, kinds: Sequence[str]) -> Any:
+    """id and kind of the newest alarm of these kinds, or None."""
+    statement = "SELECT id, kind FROM alarm WHERE school_id = ? AND kind IN ? ORDER BY id DESC LIMIT 1"
+    rows = bulk.select(conn, statement, (school_id, list(kinds)))
+    return rows[0] if rows else None
+
+
+def set_detail(conn: Connection, number: int, detail: str) -> None:
+    """Bring an alarm up to date."""
+    bulk.run(conn, "UPDATE alarm SET detail = ? WHERE id = ? AND detail <> ?", (detail, number, detail))
+
+
 def latest(conn: Connection, school_id: int, limit: int) -> Sequence[Any]:
     """at, kind, detail, subject, the latest first."""
     statement = "SELECT at, kind, detail, subject FROM alarm WHERE school_id = ? ORDER BY id DESC LIMIT ?"

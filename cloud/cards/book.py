@@ -2,7 +2,8 @@
 
 Promises: one credential opens one account; what a card only shows is never
 believed where the card was issued as protected: its bare serial number belongs to
-it and to nobody else; a change is decided as a whole before anything is written.
+it and to nobody else; a card of which only a part of the number is known means a card
+while no other has the same part; a change is decided as a whole before anything is written.
 Pure but for read() and write().
 """
 
@@ -47,7 +48,10 @@ class Form(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """The references of a card: its own, of its bare serial number where it proves itself, and others."""
+    """The references of a card: its own, of its bare serial number where it proves itself, and others.
+
+    A card of which only a part of the number is known has its own among the others too.
+    """
 
     card_ref: bytes
     bare_ref: bytes | None
@@ -57,6 +61,11 @@ class Numbers(NamedTuple):
     def is_protected(self) -> bool:
         """Whether the card proves itself."""
         return self.bare_ref is not None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether only a part of the number is known."""
+        return self.card_ref in self.others
 
 
 class Wish(NamedTuple):
@@ -73,13 +82,19 @@ class Wish(NamedTuple):
     key_version: int = 0
 
 
-def numbers_of(key: bytes, text: str, uid: str = "") -> Numbers:
+def numbers_of(key: bytes, text: str, uid: str = "", *, takes_parts: bool = False) -> Numbers:
     """The references of a credential in any spelling; `uid`: the serial number of a card that proves itself.
 
+    `takes_parts`: also of a card of which only the last 24 or 32 bits are known.
     Fault(BAD_CREDENTIAL) for what is none, Fault(CARD_KIND) for what must not name a
     pupil, Fault(FIELD_RANGE) for a protected card without its serial number.
     """
     shown = credential.canonical(text)
+    names = credential.parts(shown) if takes_parts and credential.is_weak(shown) else ()
+    if names:
+        said = (names[0], shown, *credential.aliases(shown))
+        others = {credential.card_ref(key, each): Form(False, True) for each in said}
+        return Numbers(credential.card_ref(key, names[0]), None, others)
     credential.check_enrolment(shown)
     own = credential.card_ref(key, shown)
     if not credential.is_proof(shown):
@@ -106,6 +121,7 @@ class Book:
         self.meant: defaultdict[bytes, dict[bytes, Form]] = defaultdict(dict)
         """A further number to the cards that have it."""
         self._others: defaultdict[bytes, dict[bytes, Form]] = defaultdict(dict)
+        self._parts: set[bytes] = set()
         for row in aliases:
             self._mean(bytes(row.alias_ref), bytes(row.card_ref), Form(bool(row.is_copy), bool(row.is_lossy)))
         self._fresh: set[bytes] = set()
@@ -115,6 +131,8 @@ class Book:
     def _mean(self, alias_ref: bytes, card_ref: bytes, form: Form) -> None:
         self.meant[alias_ref][card_ref] = form
         self._others[card_ref][alias_ref] = form
+        if alias_ref == card_ref:
+            self._parts.add(card_ref)
 
     def give(self, wish: Wish, *, today: int, now: int, moves: bool = False, reopens: bool = False) -> bool:
         """Give a card; whether that changed anything.  CardRefused, or a Fault, changes nothing.
@@ -123,25 +141,54 @@ class Book:
         that was blocked opens again, because somebody has it in his hand.
         """
         _check_days(wish)
+        wish = wish._replace(numbers=self._best_known(wish))
         card_ref, bare_ref = wish.numbers.card_ref, wish.numbers.bare_ref
         known = self.cards.get(card_ref)
         if self._is_bare_number(card_ref):
             raise CardRefused(CARD_PROTECTED, "the bare number of a card that proves itself")
         if known is not None and not moves:
             self._check_free(known, wish.account_id, today)
-        ended = self._ended_by(wish, today) if bare_ref else []
-        for each in ended:
+        ended, less_known = self._ended_by(wish, today) if bare_ref else [], self._less_known(wish)
+        # Whoever closed a card closed it by whatever of its number was known then.
+        is_shut = any(self.cards[each]["status"] == BLOCKED for each in less_known)
+        for each in (*ended, *less_known):
             self._set(each, {**self.cards[each], "status": BLOCKED})
-        for each in self._holders(bare_ref) - {card_ref} if bare_ref else ():
+        for each in (*(self._holders(bare_ref) - {card_ref}), *less_known):
             self._renumber(each, {})
         values = self._values(wish, known, today, now, reopens)
+        if is_shut and known is None and not reopens:
+            values["status"] = BLOCKED
         changed = known != values
         if changed:
             self._set(card_ref, values, is_fresh=known is None)
         if self._others[card_ref] != wish.numbers.others:
             self._renumber(card_ref, wish.numbers.others)
             changed = True
-        return changed or bool(ended)
+        return changed or bool(ended or less_known)
+
+    def _best_known(self, wish: Wish) -> Numbers:
+        """The numbers of the account's card of which those of the wish are a part, else the wish's own."""
+        own, said = wish.numbers.card_ref, set(wish.numbers.others)
+        for each in self._of_account(said - {own}, wish) if wish.numbers.is_part else ():
+            more = self._others[each]
+            if said - {own} <= set(more) - {each}:
+                if any(more[ref].is_copy for ref in said - {own}):
+                    raise CardRefused(
+                        CARD_PROTECTED, "a part of the bare number of a card that proves itself"
+                    )
+                return Numbers(each, None, dict(more))
+        return wish.numbers
+
+    def _less_known(self, wish: Wish) -> list[bytes]:
+        """Cards of the account of which only a part of the wish's number was known: the same plastic."""
+        said = set(wish.numbers.others) - {wish.numbers.card_ref}
+        parts = [each for each in self._of_account(said, wish) if self.is_part(each)]
+        return [each for each in parts if set(self._others[each]) - {each} <= said]
+
+    def _of_account(self, refs: set[bytes], wish: Wish) -> list[bytes]:
+        """The account's other cards that have one of these numbers."""
+        having = {each for ref in refs for each in self.meant.get(ref, {})} - {wish.numbers.card_ref}
+        return sorted(each for each in having if self.cards[each]["account_id"] == wish.account_id)
 
     def _is_bare_number(self, ref: bytes) -> bool:
         return any(form.is_copy and not form.is_lossy for form in self.meant.get(ref, {}).values())
@@ -191,17 +238,55 @@ class Book:
     def _renumber(self, card_ref: bytes, others: dict[bytes, Form]) -> None:
         for alias_ref in self._others.pop(card_ref, {}):
             del self.meant[alias_ref][card_ref]
+        self._parts.discard(card_ref)
         for alias_ref, form in others.items():
             self._mean(alias_ref, card_ref, form)
         self._renumbered.add(card_ref)
 
-    def shares(self, card_ref: bytes) -> bool:
-        """Whether a reader that leaves a part out would say the same of this card and of another one."""
-        return any(form.is_lossy and not self.names_one(ref) for ref, form in self._others[card_ref].items())
+    def is_part(self, card_ref: bytes) -> bool:
+        """Whether only a part of a card's number is known."""
+        return card_ref in self._parts
+
+    def sharing(self, card_ref: bytes) -> set[bytes]:
+        """The other cards of which a reader that leaves a part out would say the same."""
+        lossy = [ref for ref, form in self._others.get(card_ref, {}).items() if form.is_lossy]
+        return {each for ref in lossy for each in self._having(ref)} - {card_ref}
+
+    def shared(self) -> list[frozenset[bytes]]:
+        """The cards that some reader cannot tell from each other, each with all that look like it."""
+        groups: list[frozenset[bytes]] = []
+        for card_ref in sorted(self.cards):
+            others = self.sharing(card_ref)
+            if others:
+                alike = frozenset({card_ref, *others}.union(*(each for each in groups if each & others)))
+                groups = [each for each in groups if not each & alike] + [alike]
+        return groups
+
+    def _having(self, ref: bytes) -> set[bytes]:
+        return {*self.meant.get(ref, {}), *((ref,) if ref in self.cards else ())}
+
+    def is_known_at_all(self, card_ref: bytes) -> bool:
+        """Whether some reader may take a card: one that is known in part only while nothing looks like it."""
+        return card_ref not in self._parts or not self.sharing(card_ref)
+
+    def _is_clear(self, card_ref: bytes) -> bool:
+        """Whether a number with a part left out may mean this card.
+
+        Not where a card of which only a part is known looks like it: nobody knows the rest of that one.
+        """
+        if card_ref in self._parts:
+            return not self.sharing(card_ref)
+        return not self._parts or not any(each in self._parts for each in self.sharing(card_ref))
 
     def names_one(self, alias_ref: bytes) -> bool:
         """Whether a number that a part is left out of means one card and no more."""
-        return len(self.meant[alias_ref]) == 1 and alias_ref not in self.cards
+        having = self._having(alias_ref)
+        return len(having) == 1 and all(map(self._is_clear, having))
+
+    def is_anybodys(self, ref: bytes) -> bool:
+        """Whether a part is left out of a number, and it means more than one card."""
+        is_lossy = any(form.is_lossy for form in self.meant.get(ref, {}).values())
+        return is_lossy and not self.names_one(ref)
 
     def write(self, conn: Connection) -> None:
         """Write down what changed."""

@@ -1,7 +1,8 @@
 """Cards of a CSV file into the table of cards: canonical ids, or numbers as they are printed on cards.
 
 Promises: a raw id is hashed at once and stands in no table, problem or log; one
-credential opens one account; a row is applied as a whole or not at all; the
+credential opens one account; a row is applied as a whole or not at all; of a number
+that leaves bits out a card is made that counts while no other has the same bits; the
 same file again changes nothing, also not a card that was blocked meanwhile.
 Further columns that may be there: `format`, as protocols/card/printed.py names them,
 `kind` and `until` (YYYY-MM-DD, for a temporary card).
@@ -25,10 +26,8 @@ _EPOCH = date(1970, 1, 1)
 _SCHEMES = ("a", "b", "v", "f", "em", "w26", "w34", "w37", "osdp", "qr", "app")
 _OF_KIND = {
     "random number": "the number is a random one: this card, or phone, says another one at each tap",
-    "lossy form": "only a part of the number is here, another card may have the same: give all of it",
+    "lossy form": "readers make such a number of a longer one, which nobody can guess: give all of it",
 }
-_SHARED = "applied, but readers that leave a part of the number out cannot tell this card from another one:"
-_SHARED += " they will know neither"
 
 
 class Spelling(NamedTuple):
@@ -89,13 +88,30 @@ def import_cards(
             problems.append(table.problem(row.line, _words(fault)))
             continue
         lines[wish.numbers.card_ref] = row.line
-    warnings = [table.problem(line, _SHARED) for card_ref, line in lines.items() if cards.shares(card_ref)]
+    warnings = [
+        table.problem(line, _shared(cards, card_ref, lines))
+        for card_ref, line in lines.items()
+        if cards.sharing(card_ref)
+    ]
     cards.write(conn)
     return Imported(Applied(len(lines), changed, sorted(problems)), sorted(warnings))
 
 
+def _shared(cards: book.Book, card_ref: bytes, lines: dict[bytes, int]) -> str:
+    """What becomes of a card that looks like others to readers that leave a part of its number out."""
+    others = cards.sharing(card_ref)
+    on = sorted(lines[each] for each in others if each in lines)
+    whose = [f"the card on line {line}" for line in on]
+    whose += ["a card that is there already"] if len(on) < len(others) else []
+    if cards.is_part(card_ref):
+        why = "only a part of the number is known, and the same part is in that of {}: no reader takes it"
+    else:
+        why = "readers that leave a part of the number out cannot tell it from {}: they know neither"
+    return "applied, but " + why.format(" and ".join(whose))
+
+
 def _wish(key: bytes, accounts: dict[str, int], fields: dict[str, str], said: Spelling) -> Wish:
-    numbers = book.numbers_of(key, _credential(fields, said))
+    numbers = book.numbers_of(key, _credential(fields, said), takes_parts=True)
     account_id = accounts.get(text_of(fields, said.pupil))
     if account_id is None:
         raise Refused("unknown pupil")

@@ -118,13 +118,25 @@ class Told(NamedTuple):
     """What devices are told of a school's cards.
 
     `exact`: to readers that say whole numbers; `lossy`: to readers that may leave a part
-    out; `shared`: references of such numbers that more than one card has, so that
-    none of them is told, with the accounts of those cards.
+    out; `shared`: how many cards some reader cannot tell from each other, so that it knows none
+    of them; `unknown`: how many of them no reader knows.
     """
 
     exact: list[TableCard]
     lossy: list[TableCard]
-    shared: dict[bytes, tuple[int, ...]]
+    shared: int
+    unknown: int
+
+
+class Alike(NamedTuple):
+    """A card that some reader cannot tell from others; `is_part`: only a part of its number is known, so that
+    no reader takes it."""
+
+    account_id: int
+    kind: str
+    status: str
+    issued_at: int
+    is_part: bool
 
 
 def issue(
@@ -211,21 +223,37 @@ def table_cards(conn: Connection, school_id: int, today: int = 0) -> Told:
             account.class_id, account.home_device, bool(values["weak"]), is_copy,
         )  # fmt: skip
 
-    exact = {card_ref: row(card_ref, card_ref, is_copy=False) for card_ref in known.cards}
+    shared: frozenset[bytes] = frozenset().union(*known.shared())
+    unknown = {card_ref for card_ref in shared if not known.is_known_at_all(card_ref)}
+    exact = {ref: row(ref, ref, is_copy=False) for ref in known.cards if ref not in unknown}
     lossy: dict[bytes, TableCard] = {}
-    shared: dict[bytes, tuple[int, ...]] = {}
-    for ref, cards in sorted(known.meant.items()):
+    for ref, cards in known.meant.items():
         for card_ref, form in cards.items():
             if not form.is_lossy:
                 # The bare number of a card that proves itself: a card that it was before is none any more.
                 exact[ref] = row(ref, card_ref, is_copy=True)
             elif known.names_one(ref):
                 lossy[ref] = row(ref, card_ref, form.is_copy)
-            else:
-                own = [ref] if ref in known.cards else []
-                shared[ref] = tuple(sorted({known.cards[each]["account_id"] for each in (*cards, *own)}))
-    heard = {**{ref: one for ref, one in exact.items() if ref not in shared}, **lossy}
-    return Told([exact[ref] for ref in sorted(exact)], [heard[ref] for ref in sorted(heard)], shared)
+    heard = {**{ref: one for ref, one in exact.items() if not known.is_anybodys(ref)}, **lossy}
+    return Told(
+        [exact[ref] for ref in sorted(exact)],
+        [heard[ref] for ref in sorted(heard)],
+        len(shared),
+        len(unknown),
+    )
+
+
+def look_alikes(conn: Connection, school_id: int) -> list[list[Alike]]:
+    """Cards that some reader cannot tell from each other: groups and cards by when they were given."""
+    known = book.read(conn, school_id)
+
+    def alike(card_ref: bytes) -> Alike:
+        row = known.cards[card_ref]
+        return Alike(row["account_id"], row["kind"], row["status"], row["issued_at"], known.is_part(card_ref))
+
+    groups = (map(alike, group) for group in known.shared())
+    by_age = [sorted(group, key=lambda one: (one.issued_at, one.account_id)) for group in groups]
+    return sorted(by_age, key=lambda group: (group[0].issued_at, group[0].account_id))
 
 
 def _card(row: Any) -> Card:

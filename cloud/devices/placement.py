@@ -23,7 +23,6 @@ from cloud.devices.settings import benefit_minor, money_rules
 from cloud.formats import SchoolTime
 from cloud.payouts import service as payouts
 from cloud.people import service as people
-from protocols.ids import hex8
 from protocols.ledger import holder, parent
 from protocols.ledger.record import MONEY
 from protocols.wire import table
@@ -68,13 +67,16 @@ def publish_tables(conn: Connection, school_id: int, now: int) -> int:
     known = cards.table_cards(conn, school_id, today)
     granted, moved, placed_meals = _place(conn, school_id, devices, known.exact, version, today)
     told = {card.account_id for card in known.exact}
-    lossy = _lossy(conn, school_id, devices, known, now)
+    roughly = lossy(conn, school_id)
+    # What means two cards at a device of the school is for a person to see, as long as it does.
+    shared = known.shared if roughly else known.unknown
+    alarms.tell(conn, school_id, "number_shared", f"{shared} cards" if shared else "", now)
     tables, placed = [], []
     for device in devices:
         totals = granted[device.device_id] if device.kind == parent.CANTEEN else {}
         rows = [
             _row(card, totals, *placed_meals.told.get((device.device_id, card.account_id), (0, 0)))
-            for card in (known.lossy if device.device_id in lossy else known.exact)
+            for card in (known.lossy if device.device_id in roughly else known.exact)
         ]
         is_till = device.kind == parent.CANTEEN
         image = table.build(rows, version, today, placed_meals.credit_total if is_till else 0)
@@ -154,20 +156,13 @@ def offer(conn: Connection, school_id: int, account_ids: Sequence[int], now: int
             store.add_downlinks(conn, school_id, [device_id], "grant", {"accounts": part}, now)
 
 
-def _lossy(conn: Connection, school_id: int, devices: Any, known: cards.Told, now: int) -> set[int]:
-    """The devices whose reader may leave a part of a number out; where there is one, what means two cards
-    there is for a person to see."""
-    found = {
+def lossy(conn: Connection, school_id: int) -> set[int]:
+    """The devices whose reader may leave a part of a card's number out."""
+    return {
         device.device_id
-        for device in devices
+        for device in store.open_devices(conn, school_id)
         if (reader := readers.kept(store.read_json(device.reader))) and reader.is_lossy
     }
-    if found:
-        for reference, accounts in sorted(known.shared.items()):
-            whose = ", ".join(map(hex8, accounts))
-            detail = f"accounts {whose}: readers that leave a part of the number out know neither card"
-            alarms.raise_alarm(conn, school_id, "number_shared", detail, now, reference.hex()[:16])
-    return found
 
 
 def _row(card: cards.TableCard, totals: dict[int, int], flags: int, benefit_days: int) -> table.Row:

@@ -33,6 +33,11 @@ class Reader(NamedTuple):
         return self.kind in _LOSSY
 
 
+def asks_for_proof(reader: Reader | None) -> bool:
+    """Whether a card that proves itself is asked to: a reader that only hands numbers on cannot ask."""
+    return reader is None or not reader.is_lossy
+
+
 def text(reader: Reader | None) -> str:
     """A reader as it is kept; Fault(FIELD_RANGE) for one that cannot be."""
     if reader is None:

@@ -31,9 +31,10 @@ from cloud.devices.epochs import (
     read_registry,
     release,
 )
-from cloud.devices.placement import cards_ended, replace_tables
+from cloud.devices.placement import cards_ended, lossy, replace_tables
 from cloud.devices.readers import KINDS as READER_KINDS
-from cloud.devices.readers import Reader
+from cloud.devices.readers import Reader, asks_for_proof
+from cloud.devices.readers import kept as reader_of
 from cloud.devices.registry import FILE_NAME as REGISTRY_FILE
 from cloud.devices.remote import (
     LIFE_S,
@@ -76,6 +77,7 @@ __all__ = [
     "Obeyed",
     "Reader",
     "Released",
+    "asks_for_proof",
     "benefit_minor",
     "broker_files",
     "calendar",
@@ -94,6 +96,7 @@ __all__ = [
     "in_recovery",
     "keep_prices",
     "key_context",
+    "lossy",
     "lost",
     "money_rules",
     "new_epoch",
@@ -101,6 +104,7 @@ __all__ = [
     "obeyed",
     "publish_settings",
     "read_registry",
+    "reader_of",
     "release",
     "replace_tables",
     "set_settings",

@@ -55,6 +55,7 @@ class Device:
         """The highest incarnation whose record was read in its journal."""
         self.table_incarn: int = row.table_incarn
         """The incarnation that was the highest when its newest table was applied."""
+        self._reader: Any = row.reader
         self.in_recovery: bool = row.mode == "recovery"
         self.keys = keys
         self.next_seq: int = row.next_seq
@@ -131,6 +132,11 @@ class Device:
         """What it said of itself by `now`, as store.write_devices takes it."""
         applied = self.table_version, self.settings_version
         return (now, int(online), *applied, json.dumps(self.state, sort_keys=True), *self.key)
+
+    @property
+    def asks_for_proof(self) -> bool:
+        """Whether its reader asks cards for proof: the reader of its newest epoch, also in earlier ones."""
+        return devices.asks_for_proof(devices.reader_of(store.read_json(self._reader)))
 
     @property
     def key(self) -> tuple[int, int]:

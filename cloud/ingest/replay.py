@@ -324,7 +324,13 @@ class Replay:
 
 
 def _copied(device: Device, item: Record) -> tuple[str, str, str]:
-    """The bare number of a protected card was shown: one alarm for each account and day."""
+    """The bare number of a protected card was shown.
+
+    To a reader that asks for proof it is a copy: one alarm for each account and day.  A reader that hands
+    numbers on says the same of the card itself: once for it and the day, whoever's card it is.
+    """
+    if not device.asks_for_proof:
+        return "card_unproven", f"shown to {_where(device, item)}", f"{hex8(device.device_id)}:{item.day}"
     detail = f"account {hex8(item.account)}: shown to {_where(device, item)}"
     return "card_copied", detail, f"{hex8(item.account)}:{item.day}"
 

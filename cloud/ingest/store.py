@@ -22,7 +22,7 @@ one of those, and must not take it for another of the same number."""
 _DEVICES = (
     "SELECT d.school_id, d.device_id, d.kind, e.epoch, d.epoch AS present_epoch, d.table_version,"
     " d.settings_version, d.online, d.state, e.key_sealed, e.next_seq, e.head_mac, e.boot_nonce, e.status,"
-    " e.down_counter, e.incarn_seen, e.table_incarn, e.lock_reason, s.mode,"
+    " e.down_counter, e.incarn_seen, e.table_incarn, e.lock_reason, d.reader, s.mode,"
     " s.incarnation, s.incarnation_id, s.settings_version AS settings_wanted, s.time_zone"
     " FROM device d JOIN device_epoch e ON e.school_id = d.school_id AND e.device_id = d.device_id"
     " JOIN school s ON s.school_id = d.school_id WHERE d.school_id IN ? AND d.device_id IN ?"

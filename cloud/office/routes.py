@@ -94,6 +94,13 @@ def device(key: str) -> str:
     return render_template("office/device.html", **found)
 
 
+@pages.get("/cards")
+def look_alikes() -> str:
+    with reading(g.site.engine) as conn:
+        groups = service.look_alikes(conn, g.session.school_id)
+    return render_template("office/look_alikes.html", groups=groups)
+
+
 @pages.get("/reconciliation")
 def reconciliation() -> str:
     try:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from cloud.accounting import service as accounting
 from cloud.alarms import service as alarms
 from cloud.attendance import service as attendance
+from cloud.cards import service as cards
 from cloud.devices import service as devices
 from cloud.formats import SchoolTime, sentence
 from cloud.meals import service as meals
@@ -28,7 +29,7 @@ from protocols.ids import hex8
 
 Any_ = TypeVar("Any_")
 WHO = "office"
-REASONS = ("parent asks", "canteen check", "lost card", "other", "record")
+REASONS = ("parent asks", "canteen check", "lost card", "same number", "other", "record")
 RECORDS_A_PAGE = 30
 _FOUND_MAX = 20
 _LINES_OF_PUPIL = 40
@@ -86,6 +87,17 @@ class Found(NamedTuple):
     key: str
     name: str
     class_name: str
+
+
+class Alike(NamedTuple):
+    """A card that a reader cannot tell from others of its group; `is_part`: no reader takes it."""
+
+    key: str
+    class_name: str
+    kind: str
+    is_closed: bool
+    issued_at: int
+    is_part: bool
 
 
 class Line(NamedTuple):
@@ -189,6 +201,24 @@ def device(conn: Connection, school_id: int, device_id: int) -> dict[str, Any] |
 def alarms_of(conn: Connection, school_id: int, key: str = "") -> list[alarms.Alarm]:
     """The latest alarms; with a device's key those that name it."""
     return [found for found in alarms.alarms(conn, school_id) if key in found.detail][:_ALARMS]
+
+
+def look_alikes(conn: Connection, school_id: int) -> list[list[Alike]]:
+    """The cards that a reader of the school cannot tell from each other, group by group, without names."""
+    is_lossy = bool(devices.lossy(conn, school_id))
+    classes = {each.class_id: each.name for each in people.classes(conn, school_id)}
+    names = {each.account_id: classes[each.class_id] for each in people.accounts(conn, school_id)}
+    return [
+        [
+            Alike(
+                hex8(card.account_id), names[card.account_id], card.kind, card.status != "active",
+                card.issued_at, card.is_part,
+            )
+            for card in group
+        ]
+        for group in cards.look_alikes(conn, school_id)
+        if is_lossy or any(card.is_part for card in group)
+    ]  # fmt: skip
 
 
 def latest(

@@ -16,7 +16,7 @@ from firmware.app.settings import SettingsStore, calendar_day
 from firmware.app.state import DeviceState
 from firmware.hal import panel as show
 from firmware.hal.board import GATE
-from protocols.card.credential import DEVICE_REFERENCE_SIZE, canonical
+from protocols.card.credential import DEVICE_REFERENCE_SIZE, canonical, parts
 from protocols.errors import (
     DEVICE_LOCKED,
     JOURNAL_BROKEN,
@@ -239,8 +239,18 @@ class Controller:
 
     def identify(self, tap) -> Identity:
         """Look the card of a tap up; Fault(BAD_CREDENTIAL) for an id that is none."""
-        reference = self._reference.mac(canonical(tap.credential).encode())[:DEVICE_REFERENCE_SIZE]
-        return self.accounts.identify(reference)
+        shown = canonical(tap.credential)
+        who = self._known_as(shown)
+        if who.row is None:
+            # Perhaps a card of which the school knows the end of the number only.
+            for name in parts(shown):
+                known = self._known_as(name)
+                if known.row is not None:
+                    return known
+        return who
+
+    def _known_as(self, name: str) -> Identity:
+        return self.accounts.identify(self._reference.mac(name.encode())[:DEVICE_REFERENCE_SIZE])
 
     def is_repeat(self, who: Identity, tap) -> bool:
         """Whether this tap repeats an accepted one."""

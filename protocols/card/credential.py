@@ -13,7 +13,8 @@ order of the standard.  Schemes, with the length of the value:
 
 A number that a card only shows can be copied: it names a card and proves
 nothing.  `app` alone is proof.  w26, w34 and w37 are weak: what a reader left of
-a longer number, so that two cards can have one (see aliases()).
+a longer number, so that two cards can have one (see aliases()); a card of which
+nothing else is known stands under a name of parts(), which no reader can say.
 """
 
 from protocols.errors import BAD_CREDENTIAL, CARD_KIND, Fault
@@ -181,6 +182,19 @@ def aliases(credential: str) -> tuple:
             made += ["w34:" + "".join(order), "w26:" + "".join(order[1:])]
         return tuple(made)
     return ()
+
+
+def parts(credential: str) -> tuple:
+    """The names of a card of which only the last 32 or 24 bits are known, as this card would have them.
+
+    The longest first.  Readers and people cannot say such a name, so what a reader says in whole never
+    matches another card by its end alone, but for one that nobody knows in whole.
+    """
+    scheme = scheme_of(credential)
+    if scheme not in ("em", "w34", "w26"):
+        return ()
+    last = "part:" + credential[-6:]
+    return (last,) if scheme == "w26" else ("part:" + credential[-8:], last)
 
 
 def card_ref(school_key: bytes, credential: str) -> bytes:

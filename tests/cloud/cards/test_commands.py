@@ -68,28 +68,34 @@ def test_printed_numbers_are_given_and_the_rest_is_told_by_line(config: Config, 
     )  # fmt: skip
     code, answer = told(config, file)
     assert code == 1
-    assert (answer["applied"], answer["rows"], answer["changed"]) == (True, 2, 2)
+    assert (answer["applied"], answer["rows"], answer["changed"]) == (True, 3, 3)
     reasons = {each["line"]: each["reason"] for each in answer["problems"]}
     assert reasons == {
         3: "the number can be read in several ways: name one of hex, hex-back, dec, dec-back",
         4: "the number can be read in several ways: name one of hex, hex-back, dec, dec-back, em-24",
         5: "unknown pupil",
         6: "two cards for one credential, first on line 2",
-        7: "only a part of the number is here, another card may have the same: give all of it",
         8: "credential is none: number",
         10: "credential is empty",
     }
+    # A part of a number is a card too, but not beside one that may be the same.
+    assert {each["line"]: each["reason"] for each in answer["warnings"]} == {
+        2: "applied, but readers that leave a part of the number out cannot tell it from the card on line 7:"
+        " they know neither",
+        7: "applied, but only a part of the number is known, and the same part is in that of the card"
+        " on line 2: no reader takes it",
+    }
     said = json.dumps(answer)
-    assert all(text not in said for text in ("004335823930", "77705923", "A1:B2"))
-    # The same numbers, named: the random one and the short one are refused for what they are.
+    assert all(text not in said for text in ("004335823930", "77705923", "A1:B2", "27706"))
+    # The same numbers, named: the random one is refused for what it is, and so is what no card has.
     named = write(
-        tmp_path, "S2;77705923;dec", "S3;08123456;hex", "S4;07302202;em-24", "S4;1;nonsense",
+        tmp_path, "S2;77705923;dec", "S3;08123456;hex", "S4;w37:123456789;id", "S4;1;nonsense",
         head="student_id;credential;format",
     )  # fmt: skip
     code, answer = told(config, named)
     assert {each["line"]: each["reason"].split(":")[0] for each in answer["problems"]} == {
         3: "the number is a random one",
-        4: "only a part of the number is here, another card may have the same",
+        4: "readers make such a number of a longer one, which nobody can guess",
         5: "no such format",
     }
     assert (code, answer["changed"]) == (1, 1)
@@ -141,6 +147,23 @@ def test_cards_that_short_readers_mix_up_are_told(config: Config, tmp_path: Path
     shown = run(config, "import", file)
     assert "cards-of-the-school.csv:2: applied, but readers" in shown.stderr
     assert "there already" in shown.stdout
+
+
+def test_dry_run_lists_parts_of_two_cards_by_line(config: Config, tmp_path: Path) -> None:
+    file = write(
+        tmp_path, "S1;07302202;em-24", "S2;0040856634;em-32", "S3;111,27707;em-3-5", "S4;00623,27708;em-5-5",
+        "S4;111,27706;em-3-5", head="student_id;credential;format",
+    )  # fmt: skip
+    for options in (("--dry-run",), ()):
+        code, answer = told(config, file, *options)
+        assert (code, answer["rows"], answer["changed"]) == (1, 4, 4)
+        assert [(each["line"], each["reason"]) for each in answer["problems"]] == [
+            (6, "two cards for one credential, first on line 2")
+        ]
+        assert [(each["line"], each["reason"].split("card on ")[1]) for each in answer["warnings"]] == [
+            (2, "line 3: no reader takes it"),
+            (3, "line 2: no reader takes it"),
+        ]
 
 
 def test_card_until_a_day_comes_with_its_kind(config: Config, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloud import db
+from cloud import bulk, db
 from cloud.alarms import service
 from protocols.errors import CARD_COPY, CARD_UNKNOWN, OK, READER_DEAD, READER_NOISE, READER_UNTRUSTED
 from protocols.ids import hex8
@@ -33,6 +33,27 @@ def test_copy_of_a_card_is_one_alarm_for_account_and_day(world):
         f"account {hex8(second)}: shown to {hex8(world.line.device)}, record {seq}, 2024-10-04 "
     )
     assert told[1][1].endswith(" UTC")
+
+
+def test_protected_card_at_a_reader_that_cannot_check_it_is_no_copy(world):
+    """Wiegand and OSDP hand numbers on: one word a day about the reader, and none about a child."""
+    statement = "UPDATE device SET reader = ? WHERE school_id = ? AND device_id = ?"
+    with db.begin(world.engine) as conn:
+        for place, kind in ((world.line, "wiegand"), (world.other, "mfrc522")):
+            reader = '{"kind": "%s", "uid_reversed": false, "osdp_address": 0}' % kind  # noqa: UP031
+            bulk.run(conn, statement, (reader, world.school, place.device))
+    first, second = world.pupils[:2]
+    for device in (world.line, world.other):
+        for account in (first, first, second):
+            device.write(record.NOTE, record.NOTE_REFUSED_TAP, account, CARD_COPY, 5)
+        world.handle(*device.all_recs())
+    told = [(kind, subject.rpartition(":")[0]) for kind, _detail, subject in alarms(world)]
+    assert told == [
+        ("card_unproven", hex8(world.line.device)),
+        ("card_copied", hex8(first)),
+        ("card_copied", hex8(second)),
+    ]
+    assert all(hex8(account) not in alarms(world)[0][1] for account in (first, second))
 
 
 def test_other_refused_taps_are_no_alarm(world):

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, text, update
 from werkzeug.test import TestResponse
 
-from cloud import db
+from cloud import bulk, db
 from cloud.alarms import service as alarms
 from cloud.codes import service as codes
 from cloud.db import begin
@@ -21,7 +21,7 @@ from tests.fixtures.pages import Pages, Visitor
 
 PAGES = (
     "/office/", "/office/devices", "/office/devices/a1000001", "/office/reconciliation", "/office/records",
-    "/office/records/a1000001", "/office/payouts", "/office/more",
+    "/office/records/a1000001", "/office/payouts", "/office/cards", "/office/more",
 )  # fmt: skip
 LUNCH = f"/office/records/{hex8(sample.LINE_1)}/1/6"
 
@@ -108,6 +108,30 @@ def test_day_is_told_at_a_glance(pages: Pages) -> None:
     assert "Карта без прохода 1" in said
     assert "Продажи 3 220,00 ₽" in said
     assert "Отклонено 2" in said
+
+
+def test_cards_that_look_the_same_are_one_alarm_and_a_list(pages: Pages) -> None:
+    """Without names; whose card it is opens under a reason that is kept."""
+    visitor = pages.staff()
+    assert "Все карты различимы" in words(visitor.get("/office/cards").text)
+    with begin(pages.engine) as conn:
+        rows = conn.execute(select(db.card).order_by(db.card.c.card_ref).limit(2)).all()
+        alike = [(sample.SCHOOL, ref, row.card_ref, 0, 1) for row in rows for ref in (b"w26", b"w34")]
+        alike.append((sample.SCHOOL, rows[1].card_ref, rows[1].card_ref, 0, 1))
+        bulk.insert_rows(conn, db.card_alias, alike)
+        devices.publish_tables(conn, pages.site.vault, sample.SCHOOL, pages.clock.now)
+    text = visitor.get("/office/devices").text
+    assert 'href="/office/cards"' in text
+    assert "Считыватель не различает некоторые карты 1 карта" in words(text)
+    said = visitor.get("/office/cards").text
+    assert "2 неразличимые карты" in words(said)
+    assert "не сработает ни на одном считывателе" in words(said)
+    address = f"/office/pupils/{hex8(rows[0].account_id)}?reason=same+number"
+    assert address in said
+    assert reads(pages) == []
+    visitor.get(address)
+    assert reads(pages) == [("office", f"pupil {hex8(rows[0].account_id)}", "same number")]
+    assert "неразличимые карты" in visitor.get("/office/more").text
 
 
 def test_calm_day_says_that_all_is_online(pages: Pages) -> None:

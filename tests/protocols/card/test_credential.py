@@ -105,6 +105,19 @@ def test_one_card_has_the_weak_spellings_of_its_readers():
             assert credential.is_weak(alias)
 
 
+def test_parts_are_the_ends_of_a_number_and_no_credentials():
+    assert (
+        credential.parts("em:01026F6C3A")
+        == credential.parts("w34:026F6C3A")
+        == ("part:026F6C3A", "part:6F6C3A")
+    )
+    assert credential.parts("w26:6F6C3A") == ("part:6F6C3A",)
+    for text in ("a:026F6C3A", "w37:123456789", "osdp:40:01026F6C3A", "app:4B4B01:0011223344556677"):
+        assert credential.parts(text) == ()
+    for name in credential.parts("em:01026F6C3A"):
+        assert refused(canonical, name) == errors.BAD_CREDENTIAL
+
+
 def test_reference_depends_on_school_and_card():
     key = bytes(range(32))
     first = card_ref(key, "a:0F569FAB")
