@@ -4,6 +4,7 @@
     replace     the same, and the pupil's other cards of kind `card` are blocked
     temporary   the same as issue, until a day
     block       the card opens nothing any more
+    renew       the card has keys of another version; it is whose it was
     wipe        the card is nobody's: its keys were taken off it
 
 Promises: the same op_id with the same content is answered with the number of the
@@ -24,11 +25,12 @@ from cloud.cards.desks import Desk
 from cloud.keys import Vault
 from cloud.people import service as people
 from protocols.card import credential
-from protocols.errors import CARD_UNKNOWN, FIELD_RANGE, KEY_REUSED, OK, PUPIL_UNKNOWN, Fault
+from protocols.errors import CARD_KIND, CARD_UNKNOWN, FIELD_RANGE, KEY_REUSED, OK, PUPIL_UNKNOWN, Fault
 from protocols.errors import name as refusal_name
 
-ISSUE, REPLACE, GIVE_UNTIL, BLOCK, WIPE = "issue", "replace", "temporary", "block", "wipe"
-OPERATIONS = (ISSUE, REPLACE, GIVE_UNTIL, BLOCK, WIPE)
+ISSUE, REPLACE, GIVE_UNTIL = GIVING = "issue", "replace", "temporary"
+BLOCK, RENEW, WIPE = "block", "renew", "wipe"
+OPERATIONS = (*GIVING, BLOCK, RENEW, WIPE)
 BATCH_MAX = 100
 _EPOCH = date(1970, 1, 1)
 _OP_ID = 16
@@ -95,12 +97,18 @@ def _take(conn: Connection, vault: Vault, desk: Desk, told: Any, today: int, now
 
 
 def _apply(conn: Connection, vault: Vault, school_id: int, one: _Operation, today: int, now: int) -> bool:
-    if one.op in (BLOCK, WIPE):
+    if one.op not in GIVING:
         card_ref = credential.card_ref(vault.reference_key(school_id), credential.canonical(one.credential))
         known = store.get(conn, school_id, card_ref)
+        if known is None and one.op != WIPE:
+            raise CardRefused(CARD_UNKNOWN, "nobody has this card")
+        if known is not None and one.op == RENEW:
+            if not known.protected:
+                raise CardRefused(CARD_KIND, "a card without keys")
+            # Another desk may have been faster with still newer keys; a card never goes back.
+            store.raise_key_version(conn, school_id, card_ref, one.key_version)
+            return False
         if one.op == BLOCK:
-            if known is None:
-                raise CardRefused(CARD_UNKNOWN, "nobody has this card")
             return store.set_status(conn, school_id, card_ref, BLOCKED)
         # A card that nobody has any more is wiped, whoever said so first.
         if known is not None:
@@ -138,7 +146,7 @@ def _read(told: Any) -> _Operation:
     kind = _word(told, "kind", empty=True) or (TEMPORARY if op == GIVE_UNTIL else KINDS[0])
     until = _word(told, "until", empty=True)
     return _Operation(
-        op, op_id, _word(told, "student", empty=op in (BLOCK, WIPE)), _word(told, "credential"),
+        op, op_id, _word(told, "student", empty=op not in GIVING), _word(told, "credential"),
         _word(told, "uid", empty=True), kind, _day(until) if until else None,
         _number(told, "key_version", 0xFF), _number(told, "at", 0xFFFFFFFF),
     )  # fmt: skip

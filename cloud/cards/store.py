@@ -55,6 +55,15 @@ def set_status(conn: Connection, school_id: int, card_ref: bytes, status: str) -
     return done.rowcount == 1
 
 
+def raise_key_version(conn: Connection, school_id: int, card_ref: bytes, version: int) -> None:
+    """The keys on a card are of this version, unless they are known to be of a newer one."""
+    conn.execute(
+        update(card)
+        .where(card.c.school_id == school_id, card.c.card_ref == card_ref, card.c.key_version < version)
+        .values(key_version=version)
+    )
+
+
 def remove(conn: Connection, school_id: int, card_ref: bytes) -> None:
     """Forget a card and its other numbers."""
     remove_aliases(conn, school_id, [card_ref])

@@ -19,8 +19,8 @@ FILE_SUN, META_SUN = 3, 4
 SUN_ROLE, META_ROLE = 4, 5
 """Their roles among the master keys; 3 is that of a DESFire card's own key."""
 
-# Key number on the tag, role of its master key.
-_KEYS = ((GATE, GATE), (CANTEEN, CANTEEN), (FILE_SUN, SUN_ROLE), (META_SUN, META_ROLE))
+KEYS = ((GATE, GATE), (CANTEEN, CANTEEN), (FILE_SUN, SUN_ROLE), (META_SUN, META_ROLE))
+"""Key number on the tag and role of its master key, of all but the desk's."""
 
 
 def key_of(master: bytes, uid: bytes, role: int) -> bytes:
@@ -70,20 +70,24 @@ def state(uid: bytes, masters: Masters, random_bytes):
     """A talk: what the desk has before it: (`new` or `begun` or `foreign`, ""), or (`issued`, credential)."""
     yield from ntag424.select()
     held = yield from key_version(Open(), DESK)
+    written = 0
+    for number, _role in KEYS:
+        one = yield from key_version(Open(), number)
+        written += one > 0
     if not held:
-        versions = 0
-        for number, _role in _KEYS:
-            one = yield from key_version(Open(), number)
-            versions += one
-        return ("begun" if versions else "new"), ""
-    found = yield from application.issued_or_foreign(identify(uid, GATE, masters.of, random_bytes))
-    return found
+        return ("begun" if written else "new"), ""
+    if written == len(KEYS):
+        found = yield from application.issued_or_foreign(identify(uid, GATE, masters.of, random_bytes))
+        return found
+    # A wipe that was cut off has left the desk's key; another system's tag may have only one too.
+    found = yield from application.issued_or_foreign(_enter(uid, DESK, DESK, masters.of, random_bytes))
+    return ("begun" if found[0] == "issued" else "foreign"), ""
 
 
 def issue(uid: bytes, masters: Masters, random_bytes):
     """A talk: write the keys, or finish what was begun; returns the credential."""
     held, session = yield from _enter(uid, DESK, DESK, masters.of, random_bytes)
-    for number, role in _KEYS:
+    for number, role in KEYS:
         version, master = masters.newest(role)
         one = yield from key_version(session, number)
         if one != version:
@@ -101,7 +105,7 @@ def issue(uid: bytes, masters: Masters, random_bytes):
 def wipe(uid: bytes, masters: Masters, random_bytes):
     """A talk: give the tag its keys of zeros back."""
     held, session = yield from _enter(uid, DESK, DESK, masters.of, random_bytes)
-    for number, role in _KEYS:
+    for number, role in KEYS:
         one = yield from key_version(session, number)
         if one:
             old = _at(uid, role, one, masters.of)

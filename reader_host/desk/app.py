@@ -20,7 +20,7 @@ from reader_host.desk import store
 from reader_host.desk.bench import Bench, next_of
 from reader_host.desk.roster import Pupil
 from reader_host.desk.sender import Sender
-from reader_host.desk.store import GIVING, ISSUE, MAIN, REPLACE, TEMPORARY, WIPE, Operation, Store
+from reader_host.desk.store import GIVING, ISSUE, MAIN, RENEW, REPLACE, TEMPORARY, WIPE, Operation, Store
 from reader_host.desk.work import KINDS, PERHAPS, Wish, Work
 from reader_host.local import words
 from reader_host.local.page import create_local
@@ -56,6 +56,7 @@ def create_desk(parts: Parts) -> Flask:
     app.add_url_rule("/list/<class_name>", view_func=desk.printed, endpoint="list")
     for name in (
         "give",
+        "renew",
         "wipe",
         "cancel",
         "drop",
@@ -194,10 +195,17 @@ class _Desk:
 
     def wipe(self) -> Response | tuple[str, int]:
         """Wipe the card that lies there."""
+        return self._to_this_card(WIPE)
+
+    def renew(self) -> Response | tuple[str, int]:
+        """Give the card that lies there the newest keys; it stays whose it is."""
+        return self._to_this_card(RENEW)
+
+    def _to_this_card(self, op: str) -> Response | tuple[str, int]:
         situation = self._bench.situation()
         if situation.look is None or request.form.get("laid") != str(situation.laid):
             return self.page("one", problem="changed"), 409
-        self._bench.ask(Wish(WIPE, uid_ref=situation.look.uid_ref))
+        self._bench.ask(Wish(op, uid_ref=situation.look.uid_ref))
         return _back(request.form.get("view", "one"))
 
     def cancel(self) -> Response:

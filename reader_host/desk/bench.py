@@ -219,7 +219,7 @@ class Bench:
         self.show(WORKING, look, operation)
         done = self._work.finish(card, operation)
         wish = self.situation().wish
-        if wish is not None and (wish.op == WIPE) == (done.op == WIPE):
+        if wish is not None and wish.op == done.op and wish.student in ("", done.student):
             self.ask(None)
             self._is_asked.clear()
         if done.op == WIPE:

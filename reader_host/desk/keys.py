@@ -1,6 +1,7 @@
 """The keys of one school at the desk: the master keys of its cards and the key of its references.
 
-Promises: taken once from the file that the cloud wrote for this desk, then kept sealed; no key is in a repr,
+Promises: taken from the files that the cloud wrote for this desk, then kept sealed; a version that was taken
+in stays, so that a card begun under it can be opened; no key is in a repr,
 a message or a fault.  A file that is none is refused whole.
 """
 
@@ -80,13 +81,29 @@ def take_in(seal: Seal, path: Path) -> DeskKeys:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadKeys(f"{path}: cannot be read") from error
-    keys, before = DeskKeys(text), kept(seal)
-    if not keys.token and before is not None and before.school == keys.school:
-        # A file after a rotation of keys has no token: the desk stays who it is.
-        text = json.dumps({**json.loads(text), "token": before.token})
+    keys, held = DeskKeys(text), seal.read(FILE)
+    if held is not None and DeskKeys(held.decode()).school == keys.school:
+        text = json.dumps(_with_earlier(json.loads(text), json.loads(held)))
         keys = DeskKeys(text)
     seal.write(FILE, text.encode())
     return keys
+
+
+def _with_earlier(told: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
+    """A new file of the same school: the desk stays who it is, and opens every card that it could open.
+
+    A card may carry any version that this desk has ever written, finished or not.
+    """
+    masters = {(each["role"], each["version"]): each for each in told["masters"]}
+    for each in held["masters"]:
+        place = each["role"], each["version"]
+        if bytes.fromhex(masters.setdefault(place, each)["key"]) != bytes.fromhex(each["key"]):
+            raise BadKeys(f"version {place[1]} of role {place[0]} is another key than this desk writes with")
+    return {
+        **told,
+        "masters": [masters[place] for place in sorted(masters)],
+        "token": told.get("token") or held.get("token", ""),
+    }
 
 
 def kept(seal: Seal) -> DeskKeys | None:

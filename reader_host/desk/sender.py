@@ -19,7 +19,7 @@ from reader_host.desk import roster as rosters
 from reader_host.desk import store
 from reader_host.desk.roster import BadRoster, Roster
 from reader_host.desk.seal import Seal
-from reader_host.desk.store import WIPE, Operation, Store
+from reader_host.desk.store import GIVING, Operation, Store
 
 OPERATIONS_PATH = "/api/desk/cards"
 ROSTER_PATH = "/api/desk/roster"
@@ -143,7 +143,7 @@ def wire(operation: Operation, secret: store.Secret) -> dict[str, Any]:
         "student": operation.student,
         "credential": secret.credential,
         "uid": secret.uid if secret.uid != secret.credential else None,
-        "kind": operation.kind if operation.op != WIPE else None,
+        "kind": operation.kind if operation.op in GIVING else None,
         "until": operation.until or None,
         "key_version": operation.key_version,
         "at": operation.at,

@@ -28,7 +28,7 @@ import sqlite_utils
 from reader_host.desk.seal import Seal
 
 BEGUN, READY, ACCEPTED, REFUSED, DROPPED = "begun", "ready", "accepted", "refused", "dropped"
-ISSUE, REPLACE, TEMPORARY, WIPE = "issue", "replace", "temporary", "wipe"
+ISSUE, REPLACE, TEMPORARY, WIPE, RENEW = "issue", "replace", "temporary", "wipe", "renew"
 GIVING = (ISSUE, REPLACE, TEMPORARY)
 MAIN = "card"
 """The kind of a pupil's first card."""
@@ -45,7 +45,7 @@ _LINE = {"place": int, "student": str, "state": str, "op_id": str, "class_name":
 class Operation(NamedTuple):
     """One thing done with a card.
 
-    `op`: issue, replace, temporary or wipe; `kind`: card, second, fob or temporary; `until`: the last
+    `op`: issue, replace, temporary, wipe or renew; `kind`: card, second, fob or temporary; `until`: the last
     day of a temporary card as YYYY-MM-DD, else empty; `at`: UTC seconds; `card_ref` and `uid_ref`: keyed
     references of the credential and of the serial number, in hex; `refusal` and `reason`: what the cloud
     said; `seen`: a person has read that; `key_version`: of the gates' keys on the card, 0 for a plain one;
@@ -143,6 +143,12 @@ class Store:
         with self._lock:
             (sealed,) = self._conn.execute("SELECT sealed FROM operation WHERE op_id = ?", [op_id]).fetchone()
         return Secret(*json.loads(self._seal.open(op_id, sealed)))
+
+    def finish(self, op_id: str, state: str, key_version: int) -> None:
+        """The card is finished, with gates' keys of that version on it."""
+        with self._lock, self._db.atomic():
+            self._conn.execute("UPDATE operation SET key_version = ? WHERE op_id = ?", [key_version, op_id])
+            self.set_state(op_id, state)
 
     def set_state(self, op_id: str, state: str, *, refusal: int = 0, reason: str = "") -> None:
         """Move an operation on; what was sealed is wiped when nobody needs it any more."""

@@ -1,4 +1,4 @@
-"""What the desk does with a card that lies there: look, give, wipe, and go on where it was cut off.
+"""What the desk does with a card that lies there: look, give, renew, wipe, and go on where it was cut off.
 
 Promises: an operation is written down, with the credential that the card will have, before the first byte is
 written to the card, and is told to the cloud only when the card is finished; a card that was pulled away, and
@@ -19,7 +19,7 @@ from reader_host.desk import owners, store
 from reader_host.desk.keys import DeskKeys
 from reader_host.desk.owners import Owned, Owners
 from reader_host.desk.roster import EMPTY, Roster
-from reader_host.desk.store import GIVING, MAIN, WIPE, Operation, Secret, Store
+from reader_host.desk.store import GIVING, MAIN, RENEW, WIPE, Operation, Secret, Store
 from reader_host.local import words
 from reader_host.pcsc import kinds
 from reader_host.pcsc.station import Card
@@ -34,6 +34,8 @@ OTHER_CARD, UNFINISHED, NOTHING = "other_card", "unfinished", "nothing"
 CLOSED, COPY, PERHAPS = "closed", "copy", "perhaps"
 """CLOSED: another card is open in its place; COPY: it shows the number of a card that proves itself; PERHAPS:
 by a part of its number it is another pupil's."""
+NEWER, NOT_OLD, NOBODYS = "newer", "not_old", "nobodys"
+"""NEWER: it has keys that this desk has not; NOT_OLD, NOBODYS: nothing to renew, or nobody for whom."""
 
 _OP_ID = 8
 
@@ -119,8 +121,24 @@ class Work:
         if look.seen.state == kinds.RANDOM:
             raise Refused(RANDOM)
         if look.seen.state == kinds.FOREIGN:
-            raise Refused(FOREIGN)
+            # The number of a card of ours, and keys that are not known here.
+            raise Refused(FOREIGN if look.owner is None else NEWER)
+        if look.seen.keys == kinds.NEWER:
+            raise Refused(NEWER)
+        if wish.op == RENEW:
+            return self._begin_renewal(wish, look)
         return self._begin_wipe(wish, look) if wish.op == WIPE else self._begin_giving(wish, look)
+
+    def _begin_renewal(self, wish: Wish, look: Look) -> Operation:
+        owner = look.owner
+        if look.unfinished is not None:
+            raise Refused(UNFINISHED)
+        if look.seen.keys != kinds.OLD:
+            raise Refused(NOT_OLD)
+        if owner is None or owner.how != owners.EXACT:
+            raise Refused(NOBODYS)
+        wish = wish._replace(student=owner.student, kind=owner.kind)
+        return self._add(wish, look, look.seen.credential, b"")
 
     def _begin_giving(self, wish: Wish, look: Look) -> Operation:
         seen = look.seen
@@ -183,7 +201,8 @@ class Work:
         made = ""
         if look.unfinished is not None:
             self._store.set_state(look.unfinished.op_id, store.DROPPED)
-        if look.seen.state in (kinds.ISSUED, kinds.PLAIN) and (owner is not None or look.unfinished is None):
+        is_ours = owner is not None or look.unfinished is None or look.unfinished.op == RENEW
+        if look.seen.state in (kinds.ISSUED, kinds.PLAIN) and is_ours:
             # Else the cloud never heard of that card, so it need not hear of its end.
             made = look.seen.credential
         student = owner.student if owner else ""
@@ -200,10 +219,13 @@ class Work:
             "card_ref": self._keys.reference(made) if made else "",
             "uid_ref": look.uid_ref,
             "state": store.BEGUN,
-            "key_version": self._keys.masters.newest(GATE)[0] if credential.is_proof(made) else 0,
+            "key_version": self._key_version(made),
         }
         secret = Secret(made, look.seen.shown, identity.hex())
         return self._store.add(values, secret, wish.place if wish.op in GIVING else None)
+
+    def _key_version(self, made: str) -> int:
+        return self._keys.masters.newest(GATE)[0] if credential.is_proof(made) else 0
 
     # Then done.
 
@@ -215,9 +237,15 @@ class Work:
         secret = self._store.secret(operation.op_id)
         if operation.op == WIPE:
             self._wipe(card, seen)
+        elif operation.op == RENEW and seen.credential != secret.credential:
+            # It was wiped elsewhere meanwhile: there is nothing left to renew.
+            self.drop(operation)
+            raise Refused(OTHER_CARD)
         else:
             self._write(card, seen, secret)
-        self._store.set_state(operation.op_id, store.READY if secret.credential else store.DROPPED)
+        state = store.READY if secret.credential else store.DROPPED
+        # The newest keys may be others by now than when it was begun.
+        self._store.finish(operation.op_id, state, self._key_version(secret.credential))
         return self._store.operation(operation.op_id)
 
     def _write(self, card: Card, seen: kinds.Seen, secret: Secret) -> None:

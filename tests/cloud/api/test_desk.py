@@ -131,6 +131,30 @@ def test_card_in_somebodys_hand_opens_again(pages: Pages, desk: Desk) -> None:
     assert found(pages, PROOF).status == "active"
 
 
+def test_renewed_keys_change_the_version_and_nothing_else(pages: Pages, desk: Desk) -> None:
+    masha = student(pages, sample.MASHA)
+    desk.send(desk.make("issue", masha, PROOF, uid=BARE, key_version=1))
+    with begin(pages.engine) as conn:
+        cards.block(conn, sample.SCHOOL, found(pages, PROOF).card_ref)
+    before, table = found(pages, PROOF), tables(pages)
+    renewal = desk.make("renew", "", PROOF, uid=BARE, kind=None, key_version=3)
+    assert desk.send(renewal, renewal) == [("accepted", 0)] * 2
+    assert found(pages, PROOF) == before._replace(key_version=3)
+    # Word of another desk that was away for long: the card has newer keys by now.
+    assert desk.send(desk.make("renew", masha, PROOF, uid=BARE, key_version=2)) == [("accepted", 0)]
+    assert found(pages, PROOF).key_version == 3
+    # Devices need not hear of it.
+    assert tables(pages) == table
+
+
+def test_what_has_no_keys_or_no_owner_is_not_renewed(pages: Pages, desk: Desk) -> None:
+    desk.send(desk.make("issue", student(pages, sample.MASHA), "a:04A1B2C3"))
+    assert desk.send(desk.make("renew", "", "a:04A1B2C3", key_version=2)) == [("refused", CARD_KIND)]
+    assert desk.send(desk.make("renew", "", PROOF, uid=BARE, key_version=2)) == [("refused", CARD_UNKNOWN)]
+    assert found(pages, PROOF) is None
+    assert found(pages, "a:04A1B2C3").key_version == 0
+
+
 def test_temporary_card_has_its_last_day(pages: Pages, desk: Desk) -> None:
     masha = student(pages, sample.MASHA)
     given = desk.make("temporary", masha, BARE, kind="temporary", until="2026-12-31")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,6 +200,43 @@ def test_cards_of_others_are_known_with_the_cloud_away(
         page.get_by_role("button", name="Всё равно выдать").click()
         says(page, "Котова Мария")
     assert cloud.received == []
+
+
+def test_older_keys_are_renewed_in_place_though_the_card_was_pulled(
+    opened: Page, slot: VirtualSlot, cloud: FakeCloud, desk: Desk
+):
+    card = VirtualDesfire(UID, secrets.token_bytes)
+    slot.lay(card)
+    give(opened, "котова")
+    says(opened, "Котова Мария")
+    before = accepted(cloud, 1)[0]
+    expect(opened.get_by_role("button", name="Записать новые ключи")).to_have_count(0)
+    # The administrator has rotated the gates' key and brought the new file.
+    whole = json.loads(keys_text(token=TOKEN))
+    whole["masters"].append({"role": GATE, "version": 2, "key": "22" * 16})
+    keys = desk_keys.DeskKeys(json.dumps(whole))
+    desk.bench._work._keys = keys
+    slot.pull()
+    slot.lay(card)
+    expect(opened.locator("#card .facts")).to_contain_text("прежние", timeout=15_000)
+    says(opened, "Котова Мария")
+    slot.pull()
+    slot.lay(card, apdus_left=60)
+    expect(opened.locator("#card .facts")).to_contain_text("прежние", timeout=15_000)
+    opened.get_by_role("button", name="Записать новые ключи").click()
+    says(opened, "Положите карту обратно, чтобы закончить")
+    assert len(cloud.received) == 1
+    slot.lay(card)
+    expect(opened.locator("#card")).to_contain_text("На карте новые ключи", timeout=15_000)
+    says(opened, "Котова Мария")
+    expect(opened.locator("#card .facts")).to_contain_text("новые")
+    told = accepted(cloud, 2)[1]
+    assert (told["op"], told["credential"], told["key_version"]) == ("renew", before["credential"], 2)
+    reader = next(name for name in station.reader_names() if NAME in name)
+    alone = {(GATE, 2): keys.masters.of(GATE, 2)}
+    with station.card_on(reader) as lying:
+        talk = application.identify(lying.uid, GATE, application.Masters(alone).of, secrets.token_bytes)
+        assert lying.hold(talk) == before["credential"]
 
 
 def test_reader_that_went_away_comes_back_by_itself(opened: Page, slot: VirtualSlot, cloud: FakeCloud):

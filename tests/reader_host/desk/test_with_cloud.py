@@ -20,8 +20,9 @@ from reader_host.desk import owners, store
 from reader_host.desk.program import Desk
 from reader_host.desk.seal import Seal
 from reader_host.desk.sender import NOT_LET_IN, Cloud, Sender
-from reader_host.desk.store import ISSUE, REPLACE, TEMPORARY, WIPE, Store
+from reader_host.desk.store import ISSUE, RENEW, REPLACE, TEMPORARY, WIPE, Store
 from reader_host.desk.work import Refused, Wish, Work
+from reader_host.pcsc import kinds
 from scripts import sample_school as sample
 from tests.fixtures.components import wait_until
 from tests.fixtures.pages import Pages
@@ -167,24 +168,22 @@ def test_revoked_desk_keeps_its_queue(desk: RealDesk, pages: Pages):
     assert desk.store.waiting()[0] == 1
 
 
-def test_rotated_keys_stand_on_a_card_that_is_given_anew(desk: RealDesk, pages: Pages, memory: Path):
+def test_rotated_keys_are_written_in_place_and_the_cloud_knows(desk: RealDesk, pages: Pages, memory: Path):
     card = desfire()
     desk.do(card, Wish(ISSUE, MASHA))
+    credential, before = desk.told, desk.known(desk.told)
     name = ["--config", str(pages.config.path)]
-    assert CliRunner().invoke(commands.group, ["keys", "rotate", "gate", *name]).exit_code == 0
+    for role in ("gate", "card"):
+        assert CliRunner().invoke(commands.group, ["keys", "rotate", role, *name]).exit_code == 0
     fresh = memory / "fresh.json"
     assert CliRunner().invoke(commands.group, ["desk", "file", "--out", str(fresh), *name]).exit_code == 0
     keys = desk_keys.take_in(desk.seal, fresh)
     assert keys.token == desk.keys.token
-    renewed = Work(keys, desk.store, now=pages.clock, random_bytes=os.urandom)
-    look = renewed.look(laid(card))
-    assert look.owner is not None
-    renewed.finish(laid(card), renewed.begin(Wish(WIPE), look))
-    on_reader = laid(card)
-    done = renewed.finish(on_reader, renewed.begin(Wish(ISSUE, MASHA), renewed.look(on_reader)))
-    assert done.key_version == 2
-    assert desk.sender.turn()
-    assert desk.store.numbered(done.number).state == store.ACCEPTED
+    desk.work = Work(keys, desk.store, now=pages.clock, random_bytes=os.urandom, roster=desk.sender.roster)
+    assert desk.do(card, Wish(RENEW)).state == store.ACCEPTED
+    assert before is not None
+    assert desk.known(credential) == before._replace(key_version=2)
+    assert desk.work.look(laid(card)).seen.keys == kinds.CURRENT
 
 
 @pytest.mark.pcsc
