@@ -81,7 +81,8 @@ class SimFlash:
             self.bytes[offset : offset + whole] = new[:whole]
             if whole:
                 self.wounded.add(offset // PAGE)
-        if size == RECORD and (whole < 0 or whole == size):
+        # Also of a cut ahead of bytes that are 0xFF: they need no programming.
+        if size == RECORD and (whole < 0 or self.bytes[offset:end] == new):
             self._tell(new)
         if whole >= 0:
             self._power.cut()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloud import db
 from cloud.accounting import service as accounting
-from protocols.errors import RIGHTS_SHORT
+from protocols.errors import RETURN_EXCEEDS_RIGHTS, RIGHTS_SHORT
 from protocols.ledger import record
 from protocols.ledger.holder import Counters, rights
 from scripts.sim import basket_invariants, meal_invariants, payout_invariants
@@ -151,8 +151,9 @@ def holders_stay_below_cap(sim: Simulation) -> Iterator[Finding]:
 
     Voids are left out: a till does not take a grant on its way that its own void left no room for, and the
     parent keeps it reserved.  What a till truly holds is looked at in town.py, voids and all.  With the
-    archive the proof of a grant can be lost: what was sold by it waits as a claim and is no part of S,
-    also when the parent gives as much again.
+    archive the proof of a grant can be lost: what was sold by it waits as a claim and is no part of S, what
+    was returned of it is refused and no part of R until the till returns the next time, also when the parent
+    gives as much again.
     """
     statement = (
         "SELECT r.device_id, r.epoch, r.account_id, r.bucket,"
@@ -161,8 +162,10 @@ def holders_stay_below_cap(sim: Simulation) -> Iterator[Finding]:
         " WHERE e.status = 'open' AND (held - r.voided > ? OR held < 0)"
     )
     for device, epoch, account, bucket, held, voided in sim.cloud.select(statement, (sim.town.cap,)):
-        claimed = _claimed(sim, device, epoch, account, bucket) if sim.backups.archive_was_lost else 0
-        if held < 0 or held - voided - claimed > sim.town.cap:
+        key, unproven = (device, epoch, account, bucket), 0
+        if sim.backups.archive_was_lost:
+            unproven = _claimed(sim, *key) + _returned_unproven(sim, *key)
+        if held < 0 or held - voided - unproven > sim.town.cap:
             yield "I3", f"the cloud gave device {device:08x} {held} of {account:08x}, bucket {bucket}"
 
 
@@ -175,6 +178,18 @@ def _claimed(sim: Simulation, device: int, epoch: int, account: int, bucket: int
     source = {record.MONEY: record.FROM_MONEY, record.MEAL_CREDIT: record.FROM_CREDIT}.get(bucket, -1)
     values = device, epoch, account, record.SALE, record.SALE_SOURCE, source, RIGHTS_SHORT
     return int(sim.cloud.select(statement, values)[0][0])
+
+
+def _returned_unproven(sim: Simulation, device: int, epoch: int, account: int, bucket: int) -> int:
+    """What a device gave back under a key beyond what the cloud could believe when it heard of it."""
+    statement = (
+        "SELECT coalesce(max(r.amount - s.returned), 0) FROM record r JOIN spending_right s"
+        " ON s.device_id = r.device_id AND s.epoch = r.epoch AND s.account_id = r.account_id"
+        " AND s.bucket = r.aux WHERE r.device_id = ? AND r.epoch = ? AND r.account_id = ? AND r.aux = ?"
+        " AND r.type = ? AND r.refusal = ?"
+    )
+    values = device, epoch, account, bucket, record.RETURN, RETURN_EXCEEDS_RIGHTS
+    return max(0, int(sim.cloud.select(statement, values)[0][0]))
 
 
 def grants_are_known(sim: Simulation) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """The flash and storage models: bits fall, cuts fall at their byte, files are there or not."""
 
 import errno
+from zlib import crc32
 
 import pytest
 
@@ -33,6 +34,23 @@ def test_cut_falls_at_its_byte(share, written):
         flash.program(64, bytes(32))
     power.restore()
     flash.program(64, bytes(32))
+
+
+@pytest.mark.parametrize("is_erased", [True, False])
+def test_record_is_durable_when_nothing_is_left_to_program(is_erased):
+    """A cut ahead of its last byte, which is 0xFF as erased flash is, or something else."""
+    numbers = (number.to_bytes(2, "little") + bytes(26) for number in range(1, 1 << 16))
+    whole = (body + crc32(body).to_bytes(4, "little") for body in numbers)
+    raw = next(each for each in whole if (each[31] == 0xFF) == is_erased)
+    power, told = Power(), []
+    flash = SimFlash(2, power)
+    flash.told = told.append
+    power.arm(0, 970)
+    with pytest.raises(PowerCut):
+        flash.program(64, raw)
+    assert flash.bytes[64:95] == raw[:31]
+    assert told == ([raw] if is_erased else [])
+    assert [each for _offset, each in flash.records()] == told
 
 
 def test_page_of_a_cut_is_weak_until_erased():
