@@ -286,9 +286,9 @@ def _counters_are_true(sim: Simulation, terminal: Any) -> Iterator[Finding]:
     }
     controller = terminal.controller
     today = max(controller.journal.last_day, controller.state.day)
-    # A wrong day that the cloud's wrong clock confirmed was over for the till until a person took it back.
+    # A wrong day, of the cloud's clock or its own, was over for the till until a person took it back.
     wrong = 0
-    if sim.struck["clock_of_cloud"]:
+    if any(sim.struck[kind] for kind in ("clock_of_cloud", "clock_day_ahead", "clock_jump")):
         wrong = min(sim.town.latest_day[terminal.serial], controller.state.benefits_from)
     ended_ahead = _ended_ahead(sim)
     for (account, bucket), true in sim.town.rights_of(terminal.serial).items():
