@@ -1,10 +1,11 @@
-"""Makes sources smaller for a chip: numbers in the place of their names, and only what somebody calls.
+"""Makes sources smaller for a chip: numbers in the place of their names, only what somebody calls.
 
 Promises: a program that runs the trimmed sources does what it did before, as long as it finds names in one
 of the ways that `_Mentions` counts.  A constant is a whole number under a name in capitals that a module
 gives once.  A function, a class or a name in capitals goes when nothing outside itself mentions its name,
 anywhere: neither as a name, nor as an attribute, nor as a whole string.  So a method is kept for the sake of
-any other of the same name; what only the interpreter calls must be given as `kept`.
+any other of the same name; what only the interpreter calls must be given as `kept`.  Private attributes get
+short names (shorten.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import TypeAlias
+
+from reader_host.virtual.shorten import shorten
 
 Trees: TypeAlias = dict[str, ast.Module]
 _Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -37,6 +40,7 @@ def trim(sources: Mapping[str, str], *, users: Mapping[str, str], kept: Collecti
     _Constants(trees).put_in()
     while _drop_imports(trees) | _drop_definitions(trees, mentioned):
         pass
+    shorten(trees, mentioned)
     return {name: ast.unparse(tree) for name, tree in trees.items()}
 
 
