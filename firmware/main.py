@@ -18,18 +18,33 @@ def assemble(board) -> Supervisor:
     """Boot a board and return its loop."""
     # Code is loaded while the heap is whole: it wants larger pieces than anything that follows.
     task_kind = _task_kind(board.provision.kind)
+    till = _till(board) if board.till is not None else None
     controller = Controller(board)
     controller.boot()
     task = task_kind(controller)
     task.resume()
     # The card first: it is decided, and what it needs from the network goes out, in the same round.
     tasks = (board.reader, task, Sync(controller), controller)
+    if till is not None:
+        till.attach(controller)
+        # What was rung up is there before the card that pays for it.
+        tasks = (till,) + tasks
     if board.provision.reading is not None:
         # There are chips that can fail.
         from firmware.app import readers
 
         tasks += (readers.Watch(controller),)
     return Supervisor(tasks, board.watchdog, board.panel)
+
+
+def _till(board):
+    """The till's end at this board, which is the panel from now on."""
+    from firmware.app import till
+    from protocols.wire.till import pairing_key
+
+    key = pairing_key(board.provision.key)
+    board.panel = till.Till(board.panel, board.till, key, board.random_bytes)
+    return board.panel
 
 
 def _task_kind(kind: str):

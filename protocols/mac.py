@@ -98,7 +98,7 @@ class DeviceKeys:
     """The sub-keys of one (device, epoch): each use has a key of its own (SECURITY 5).
 
     chain: the journal; up and down: messages; table: chunks of the account
-    table.  `usb` and `update` come with their links.
+    table.  That of the till's wire is made in wire/till.py; `update` comes with its link.
     """
 
     def __init__(self, key: bytes) -> None:

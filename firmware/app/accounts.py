@@ -100,6 +100,11 @@ class Accounts:
         """The G total of meal credit that the table places with each row of the flag CREDIT."""
         return self._table.credit_total if self._table is not None else 0
 
+    @property
+    def base_day(self) -> int:
+        """The day that the table was made for, 0 while there is none."""
+        return self._table.base_day if self._table is not None else 0
+
     def has_benefit(self, row, day: int, meal: int) -> bool:
         """Whether the table has placed the benefit of a day and meal with this row of it."""
         return self._table is not None and table.has_benefit(row, self._table.base_day, day, meal)

@@ -56,6 +56,7 @@ def build(folder: str) -> tuple:
         watchdog=host.HostWatchdog(),
         random_bytes=host.random_bytes,
         wait=host.Waiter(world, link).wait,
+        till=_till(values),
     )
     return board, world
 
@@ -67,6 +68,14 @@ def _reader(provision, values: dict, clock, world, panel):
     from firmware.boards import connector
 
     return connector.reader(hands, provision.reading, values, clock, panel)
+
+
+def _till(values: dict):
+    if "till_port" not in values:
+        return None
+    from firmware.ports.host_serial import LoopbackSerial
+
+    return LoopbackSerial(values["till_port"], ticks)
 
 
 def _storage(folder: str, panel):

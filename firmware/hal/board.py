@@ -49,13 +49,15 @@ class Board:
     """The parts by name: each keeps the contract of the file of the same name in `hal`.
 
     `portal` is None on a canteen line.  `random_bytes(count)` is the chip's
-    source of randomness.  `wait(milliseconds)` sleeps until a card, the network
-    or the time wakes it, whichever is first.
+    source of randomness; `till` is the Serial (bus.py) to a line's till, or None.
+    `wait(milliseconds)` sleeps until a card, the network or the time wakes it,
+    whichever is first.
     """
 
     def __init__(
-        self, *, provision, flash, storage, clock, reader, portal, panel, link, watchdog, random_bytes, wait
-    ) -> None:
+        self, *, provision, flash, storage, clock, reader, portal, panel, link, watchdog, random_bytes, wait,
+        till=None,
+    ) -> None:  # fmt: skip
         self.provision = provision
         self.flash = flash
         self.storage = storage
@@ -67,3 +69,4 @@ class Board:
         self.watchdog = watchdog
         self.random_bytes = random_bytes
         self.wait = wait
+        self.till = till

@@ -13,6 +13,7 @@ from firmware.app.controller import Controller
 from firmware.app.readers import Watch
 from firmware.app.supervisor import Supervisor
 from firmware.app.sync import Sync
+from firmware.app.till import Till
 from firmware.app.turnstile import Turnstile
 from firmware.hal.board import GATE, Board, Provision
 from firmware.hal.portal import Turn
@@ -21,6 +22,7 @@ from protocols.card.credential import card_ref
 from protocols.ledger import record
 from protocols.mac import DeviceKeys
 from protocols.wire import envelope, messages, table, topics
+from protocols.wire.till import pairing_key
 from tests.firmware.parts import Dog, Hands, RamStorage, RigClock, RigLink, RigPanel
 from tests.protocols.nor import Nor
 
@@ -60,7 +62,8 @@ def settings(
 class Rig:
     """One controller.  `reboot()` is what a power cut leaves: flash and storage.
 
-    `reader_of(rig)`: the board's reader, where it is not the test's hands; `reading`: of its provisioning.
+    `reader_of(rig)`: the board's reader, where it is not the test's hands; `reading`: of its provisioning;
+    `serial`: the wire to a till, if there is one.
     """
 
     def __init__(
@@ -73,10 +76,12 @@ class Rig:
         credit_total=0,
         reader_of=None,
         reading=None,
+        serial=None,
     ):
         self.kind = kind
         self.reader_of = reader_of
         self.reading = reading
+        self.serial = serial
         self.flash = Nor(sectors)
         self.storage = RamStorage()
         self.link = RigLink()
@@ -127,12 +132,17 @@ class Rig:
             random_bytes=self.random_bytes,
             wait=None,
         )
+        if self.serial is not None:
+            board.panel = Till(self.panel, self.serial, pairing_key(KEY), self.random_bytes)
         self.controller = Controller(board)
         self.controller.boot()
         self.task = Turnstile(self.controller) if self.kind == GATE else Canteen(self.controller)
         self.task.resume()
         self.sync = Sync(self.controller)
         tasks = (board.reader, self.task, self.sync, Watch(self.controller), self.controller)
+        if self.serial is not None:
+            board.panel.attach(self.controller)
+            tasks = (board.panel,) + tasks  # noqa: RUF005
         self.loop = Supervisor(tasks, board.watchdog, self.panel)
         self.dog = board.watchdog
         self.parent = Parent(self)

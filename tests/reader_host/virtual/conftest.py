@@ -44,9 +44,9 @@ def peers():
 def play(boards, peers, embedded_broker):
     """start(kind, rights) -> (Hand, Peer): a board that has its table and settings, and its parent."""
 
-    def start(kind, rights=0):
+    def start(kind, rights=0, **values):
         port = embedded_broker.port
-        board = boards(kind, port)
+        board = boards(kind, port, **values)
         peer = peers(port, provision(kind, port), rows(rights), SETTINGS)
         hand = Hand(board)
         hand.start()
