@@ -1,6 +1,7 @@
 """What the columns of db.py are made of: numbers, texts, bytes, and the checks that several tables share.
 
-Promises: the same types on SQLite and PostgreSQL; integers only.  Leaves the tables to db.py.
+Promises: the same types on SQLite and PostgreSQL; integers only.  Leaves the tables to db.py and
+to the db.py of a feature.
 """
 
 from typing import Any
@@ -13,8 +14,12 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Integer,
     LargeBinary,
+    MetaData,
     Text,
 )
+
+# Every table of the cloud, whichever module says what it is made of.
+metadata = MetaData()
 
 # A 32-bit unsigned number does not fit PostgreSQL's integer; row numbers of one table do grow beyond it.
 _Big = BigInteger().with_variant(Integer, "sqlite")

@@ -13,7 +13,6 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
@@ -24,12 +23,14 @@ from cloud.bulk import insert_rows as insert_rows
 from cloud.columns import json as _json
 from cloud.columns import key as _key
 from cloud.columns import maybe as _maybe
+from cloud.columns import metadata as metadata
 from cloud.columns import number as _number
 from cloud.columns import one_of as _one_of
 from cloud.columns import raw as _bytes
 from cloud.columns import refers as _refers
 from cloud.columns import row_number as _row_number
 from cloud.columns import text as _text
+from cloud.meals import db as catalogue  # noqa: F401 - its tables belong to the same schema
 from cloud.store import STORE_DOWN as STORE_DOWN
 from cloud.store import begin as begin
 from cloud.store import engine as engine
@@ -38,8 +39,6 @@ from cloud.store import reading as reading
 from cloud.store import snapshot as snapshot
 from cloud.store import turn as turn
 from cloud.triggers import keep_append_only
-
-metadata = MetaData()
 
 school = Table(
     "school", metadata,

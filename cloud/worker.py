@@ -82,6 +82,15 @@ def extend_calendars(store: Engine, now: int) -> int:
         return len(devices.extend_calendars(conn, now))
 
 
+def tell_new_prices(store: Engine, now: int) -> int:
+    """Tell the devices of schools whose catalogue has other prices today; returns how many schools."""
+    with reading(store) as conn:
+        if not devices.schools_with_new_prices(conn, now):
+            return 0
+    with begin(store) as conn:
+        return len(devices.tell_new_prices(conn, now))
+
+
 def end_cards(store: Engine, vault: Vault, now: int) -> int:
     """Publish tables where the newest still name a card whose last day is over; returns how many schools."""
     with reading(store) as conn:
@@ -113,6 +122,7 @@ def run(config: Config, stop: threading.Event | None = None, *, lease_s: int = n
             if time.monotonic() >= check_at:
                 check_at = time.monotonic() + CHECK_S
                 extend_calendars(store, int(time.time()))
+                tell_new_prices(store, int(time.time()))
                 end_cards(store, vault, int(time.time()))
                 for line in check_books(store, int(time.time())):
                     log.error("books differ", what=line)

@@ -38,6 +38,8 @@ BRANCHES = {
     "cloud": Branch("cloud.cli", "cloud", "Run and look after the cloud: migrate, serve, ingest, worker."),
     "demo": Branch("scripts.play.command", "demo", "Start a demo school, or play a school's day once."),
     "desk": Branch("reader_host.desk.program", "desk", "Give, look at, replace and wipe cards on a reader."),
+    "goods": Branch("cloud.meals.commands", "goods", "Dishes and products: prices, allergens, checks."),
+    "menu": Branch("cloud.meals.commands", "menu", "What a school cooks on which day; its workbooks."),
     "reconcile": Branch(
         "cloud.reconciliation.cli", "reconcile", "Compare a day's journals, books and statements; the bound."
     ),

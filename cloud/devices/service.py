@@ -58,8 +58,10 @@ from cloud.devices.settings import (
     keep_prices,
     money_rules,
     publish_settings,
+    schools_with_new_prices,
     set_settings,
     settings_for,
+    tell_new_prices,
 )
 from cloud.keys import Vault
 from protocols.errors import name as refusal_name
@@ -107,8 +109,10 @@ __all__ = [
     "reader_of",
     "release",
     "replace_tables",
+    "schools_with_new_prices",
     "set_settings",
     "settings_for",
+    "tell_new_prices",
     "were_sent",
 ]
 

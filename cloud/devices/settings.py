@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from cloud.db import lock_school
 from cloud.devices import store
-from cloud.devices.calendar import calendar, extended, schools_to_extend
+from cloud.devices.calendar import calendar, day_of, extended, schools_to_extend
 from cloud.meals import service as meals
 from protocols.errors import FIELD_RANGE, Fault
 from protocols.ledger.parent import CANTEEN, GATE
@@ -76,10 +76,9 @@ def money_rules(conn: Connection, school_id: int) -> MoneyRules:
 
 
 def benefit_minor(conn: Connection, school_id: int) -> int:
-    """What one benefit is worth at most: the dearest hot meal on the menu."""
-    return max(
-        (good.price_minor for good in meals.menu(conn, school_id) if meals.hot_meal(good.meal)), default=0
-    )
+    """What one benefit is worth at most: the dearest hot meal on the menu, kept back or not."""
+    lines = meals.whole_menu(conn, school_id)
+    return max((good.price_minor for good in lines if meals.hot_meal(good.meal)), default=0)
 
 
 def settings_for(conn: Connection, school_id: int, kind: str, now: int) -> Settings:
@@ -143,7 +142,7 @@ def set_settings(
 
 
 def publish_settings(conn: Connection, school_id: int, now: int) -> int:
-    """Give the settings and the menu as they are now a new version and leave it to ingest to send them.
+    """Give the settings and the menu of today a new version and leave it to ingest to send them.
 
     To be called after each change of the menu.  Returns the version.
     """
@@ -152,6 +151,7 @@ def publish_settings(conn: Connection, school_id: int, now: int) -> int:
     version = row.settings_version + 1
     everything = json.loads(row.settings)
     extended(conn, row, everything, now)
+    meals.take_day_prices(conn, school_id, day_of(now, row.time_zone))
     store.set_settings(conn, school_id, everything, version)
     for kind in KINDS:
         pack_settings(settings_for(conn, school_id, kind, now))  # a value that does not fit stops here
@@ -169,6 +169,19 @@ def extend_calendars(conn: Connection, now: int) -> list[int]:
     for school_id in schools:
         publish_settings(conn, school_id, now)
     return schools
+
+
+def tell_new_prices(conn: Connection, now: int) -> list[int]:
+    """Publish the settings of every school whose prices of today are not those that devices were told."""
+    schools = schools_with_new_prices(conn, now)
+    for school_id in schools:
+        publish_settings(conn, school_id, now)
+    return schools
+
+
+def schools_with_new_prices(conn: Connection, now: int) -> list[int]:
+    """Schools whose catalogue has another price today for a line of the devices' menu."""
+    return meals.schools_with_new_prices(conn, lambda time_zone: day_of(now, time_zone))
 
 
 def keep_prices(

@@ -60,8 +60,8 @@ def set_menu(conn: Connection, school_id: int, items: Sequence[Item], *, keep_ot
     free = defaultdict(list)
     for row in rows:
         free[row.meal or meal_of(row.name)].append(row)
-    # A restored database may have forgotten goods that devices have sold.
-    after = max(store.highest_published(conn, school_id), *(row.good_id for row in rows), 0)
+    # A restored database may have forgotten goods that devices have sold; the catalogue has numbers too.
+    after = store.highest_number(conn, school_id)
     fresh: list[dict[str, Any]] = []
     stayed: set[int] = set()
     changed = 0

@@ -32,3 +32,16 @@ def word_of_hot_meal(number: int) -> str:
 def meal_of(name: str) -> str:
     """The meal a school means by a name (`Обед` is `lunch`), or the name itself."""
     return _BY_WORD.get(name.strip().lower(), name.strip())
+
+
+# Allergens, diets and kinds as a Russian kitchen writes them in its files; the codes are those of protocols.
+ALLERGENS_RU = {
+    "глютен": "gluten", "ракообразные": "crustaceans", "яйца": "eggs", "рыба": "fish", "арахис": "peanuts",
+    "соя": "soybeans", "молоко": "milk", "орехи": "nuts", "сельдерей": "celery", "горчица": "mustard",
+    "кунжут": "sesame", "сульфиты": "sulphites", "люпин": "lupin", "моллюски": "molluscs",
+}  # fmt: skip
+DIETS_RU = {
+    "вегетарианское": "vegetarian", "веганское": "vegan", "халяль": "halal", "кошерное": "kosher",
+    "без_глютена": "gluten_free", "без_лактозы": "lactose_free", "без_сахара": "no_sugar", "постное": "lean",
+}  # fmt: skip
+KINDS_RU = {"блюдо": "dish", "товар": "product", "комплекс": "complex"}

@@ -72,7 +72,7 @@ def test_comparison_sees_a_missing_trigger(store: Engine) -> None:
     assert shape(store) != before
 
 
-NEWEST = "0015"
+NEWEST = "0016"
 FORBIDDEN = [
     "UPDATE entry SET reason = 'x'",
     "UPDATE posting SET amount_minor = 1",
