@@ -63,7 +63,7 @@ class SampleDesk:
     def _give(self, at: int) -> Operation:
         values = {
             "op_id": f"{at:016x}", "op": ISSUE, "student": f"s{at}", "kind": "card", "until": "",
-            "at": self._now - 60 * (GIVEN - at), "card_ref": f"{at:032x}", "uid_ref": f"{at:032x}",
+            "at": self._now - 60 * (GIVEN - at), "card_ref": f"{at:016x}" * 2, "uid_ref": f"{at:032x}",
             "state": store.READY, "key_version": 1,
         }  # fmt: skip
         return self._store.add(values, Secret("", "", ""), at)

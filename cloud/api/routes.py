@@ -13,8 +13,7 @@ from werkzeug.wrappers import Response
 
 from cloud.api import service
 from cloud.cards import service as cards
-from cloud.db import begin, lock_school, reading
-from cloud.devices import service as devices
+from cloud.db import begin, reading
 from cloud.people import service as people
 from protocols.errors import Fault
 from protocols.ids import parse_hex8
@@ -46,12 +45,8 @@ def take_cards() -> dict[str, Any]:
     operations = told.get("operations") if isinstance(told, dict) else None
     if not isinstance(operations, list) or len(operations) > cards.BATCH_MAX:
         abort(400)
-    school_id = g.desk.school_id
     with begin(g.site.engine) as conn:
-        lock_school(conn, school_id)
-        answers, changes = cards.perform(conn, g.site.vault, g.desk, operations, now=g.now)
-        if changes:
-            devices.publish_tables(conn, g.site.vault, school_id, g.now)
+        answers = service.take(conn, g.site.vault, g.desk, operations, g.now)
     return {
         "results": [
             {"op_id": one.op_id, "result": "refused" if one.number else "accepted", "number": one.number,

@@ -1,4 +1,4 @@
-"""Who goes to the school, for a desk; what became of one record, to books and messages, for a demo.
+"""What a desk did and who goes to the school; what became of one record, to books and messages, for a demo.
 
 Promises: each reading of names stands in the log of reads; phones are masked; the answer for a record
 that has not arrived says so and is not an error.  The texts of messages are shown in demos only.
@@ -10,11 +10,33 @@ from sqlalchemy import Connection
 
 from cloud.accounting import service as accounting
 from cloud.cards import service as cards
+from cloud.db import lock_school
+from cloud.devices import service as devices
 from cloud.keys import Vault
+from cloud.losses import service as losses
 from cloud.notifications import service as notifications
 from cloud.people import service as people
 from cloud.records import service as records
 from protocols.ids import hex8
+
+
+def take(
+    conn: Connection, vault: Vault, desk: cards.Desk, operations: list[Any], now: int
+) -> list[cards.Answer]:
+    """Do what a desk did, each operation once, and tell devices; a card that it blocks is reported lost."""
+    school_id = desk.school_id
+
+    def report(account_id: int, card_ref: bytes, lost_at: int, said_at: int) -> None:
+        losses.report(
+            conn, vault, school_id, account_id, card_ref, reporter=losses.OFFICE, who=f"desk {desk.label}",
+            lost_at=lost_at, said_at=said_at, now=now,
+        )  # fmt: skip
+
+    lock_school(conn, school_id)
+    answers, changes = cards.perform(conn, vault, desk, operations, now=now, report=report)
+    if changes:
+        devices.publish_tables(conn, vault, school_id, now)
+    return answers
 
 
 def roster(conn: Connection, desk: cards.Desk, now: int) -> dict[str, list[dict[str, Any]]]:

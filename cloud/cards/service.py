@@ -35,7 +35,7 @@ from cloud.cards.masters import (
     rotate,
     versions,
 )
-from cloud.cards.operations import BATCH_MAX, Answer, perform
+from cloud.cards.operations import BATCH_MAX, Answer, Report, perform
 from cloud.keys import Vault
 from cloud.people import service as people
 from protocols.card import credential
@@ -54,6 +54,7 @@ __all__ = [
     "Imported",
     "Master",
     "MasterRefused",
+    "Report",
     "Spelling",
     "add_desk",
     "cards_for_desk",

@@ -129,11 +129,13 @@ def report(
     reason: str = "",
     lost_at: int,
     now: int,
+    said_at: int | None = None,
 ) -> Lost:
     """Block a card of an account, and tell every device and the family; an open report again is itself.
 
     An open report about a card that somebody opened since, or gave to another pupil, is ended by this one.
-    `lost_at` lies within LOST_BEFORE_MAX_S before `now`, else it is moved there.  NoSuchCard.
+    `said_at`: when the school was told, where it could not tell the cloud at once; the report counts from
+    then.  It and `lost_at` lie within LOST_BEFORE_MAX_S before `now`, else they are moved there.  NoSuchCard.
     """
     lock_school(conn, school_id)
     card = _card(conn, school_id, account_id, card_ref)
@@ -147,10 +149,11 @@ def report(
     cards.block(conn, school_id, card_ref)
     version = devices.publish_tables(conn, vault, school_id, now)
     number = store.next_number(conn, school_id)
-    since = min(now, max(lost_at, now - LOST_BEFORE_MAX_S))
-    row = school_id, number, account_id, card_ref, reporter, who, reason, since, now, version
+    reported_at = min(now, max(now if said_at is None else said_at, now - LOST_BEFORE_MAX_S))
+    since = min(reported_at, max(lost_at, now - LOST_BEFORE_MAX_S))
+    row = school_id, number, account_id, card_ref, reporter, who, reason, since, reported_at, version
     store.add(conn, row)
-    notifications.enqueue_card(conn, school_id, notifications.CARD_BLOCKED, account_id, now, now)
+    notifications.enqueue_card(conn, school_id, notifications.CARD_BLOCKED, account_id, reported_at, now)
     made = lost(conn, school_id, number)
     if made is None:
         raise NoSuchCard

@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 from protocols.errors import name as refusal_name
 from reader_host.desk import store
 from reader_host.desk.bench import Bench, next_of
+from reader_host.desk.owners import OPEN
 from reader_host.desk.roster import Pupil
 from reader_host.desk.sender import Sender
 from reader_host.desk.store import GIVING, ISSUE, MAIN, RENEW, REPLACE, TEMPORARY, WIPE, Operation, Store
@@ -25,7 +26,8 @@ from reader_host.desk.work import KINDS, PERHAPS, Wish, Work
 from reader_host.local import words
 from reader_host.local.page import create_local
 
-VIEWS = ("one", "row", "waiting")
+VIEWS = ("one", "row", "lost", "waiting")
+CHOICES = ("now", "hour", "today", "yesterday", "week")
 LOST = "lost"
 """The choice of a form for a card in the place of a lost one; the other choices are KINDS."""
 
@@ -68,6 +70,8 @@ def create_desk(parts: Parts) -> Flask:
         "end",
         "send",
         "seen",
+        "find",
+        "block",
     ):
         app.add_url_rule(f"/{name}", view_func=getattr(desk, name), endpoint=name, methods=["POST"])
     return app
@@ -84,6 +88,8 @@ class _Desk:
         self._parts = parts
         self._bench = parts.bench
         self._store = parts.kept
+        self._found = ""
+        """Whose cards the page of a lost card shows."""
 
     # To look at.
 
@@ -143,6 +149,9 @@ class _Desk:
             "row_given": sum(self._line_state(line) in (store.READY, store.ACCEPTED) for line in row),
             "refusal_name": refusal_name,
             "can_undo": self._last() is not None,
+            "found": self._pupil(self._found) if view == "lost" else None,
+            "found_cards": self._parts.work.owners.of_student(self._found) if view == "lost" else [],
+            "choices": CHOICES,
         }
 
     def _pupil(self, student: str) -> Pupil | None:
@@ -286,6 +295,32 @@ class _Desk:
         self._store.end_row()
         self._bench.ask(None)
         return _back("row")
+
+    # A card that is lost.
+
+    def find(self) -> Response | tuple[str, int]:
+        """Show a pupil's cards."""
+        student = request.form.get("student", "")
+        if self._pupil(student) is None:
+            return self.page("lost", problem="student"), 422
+        self._found = student
+        self._bench.show_again()
+        return _back("lost")
+
+    def block(self) -> Response | tuple[str, int]:
+        """Report one of these cards lost; a form that was made for other cards changes nothing."""
+        ref, since = request.form.get("ref", ""), request.form.get("since", "")
+        if since not in CHOICES:
+            abort(400)
+        cards = self._parts.work.owners.of_student(self._found) if self._found else []
+        lost = [each for each in cards if each.ref == ref and each.state == OPEN]
+        if request.form.get("student") != self._found or not lost:
+            return self.page("lost", problem="changed"), 409
+        now = self._parts.now()
+        self._parts.work.block(lost[0], words.since(since, now))
+        self._parts.sender.wake()
+        self._bench.show_again()
+        return _back("lost")
 
     # What the cloud did not take.
 

@@ -14,7 +14,7 @@ from protocols.card import credential
 from reader_host.desk import store
 from reader_host.desk.keys import DeskKeys
 from reader_host.desk.roster import Roster
-from reader_host.desk.store import GIVING, ISSUE, MAIN, REPLACE, WIPE, Operation, Store
+from reader_host.desk.store import BLOCK, GIVING, ISSUE, MAIN, REPLACE, WIPE, Operation, Store
 from reader_host.pcsc.kinds import Seen
 
 TOLD = (store.READY, store.ACCEPTED)
@@ -120,9 +120,8 @@ class Owners:
         if found.until and found.until < self._today():
             return found._replace(state=OVER)
         for each in self._fresh(self._store.of_student(found.student)) if found.student else ():
-            is_replaced = (
-                each.op == REPLACE and found.kind == MAIN and each.card_ref[:_REFERENCE] != found.ref
-            )
-            if each.number > given and is_replaced:
-                return found._replace(state=BLOCKED, waits=found.waits or each.state == store.READY)
+            is_this = each.card_ref[:_REFERENCE] == found.ref
+            is_replaced = each.op == REPLACE and found.kind == MAIN and not is_this
+            if each.number > given and (is_replaced or (each.op == BLOCK and is_this)):
+                return found._replace(state=BLOCKED, waits=each.state == store.READY)
         return found

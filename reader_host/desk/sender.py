@@ -19,11 +19,13 @@ from reader_host.desk import roster as rosters
 from reader_host.desk import store
 from reader_host.desk.roster import BadRoster, Roster
 from reader_host.desk.seal import Seal
-from reader_host.desk.store import GIVING, Operation, Store
+from reader_host.desk.store import BLOCK, GIVING, REPLACE, Operation, Store
 
 OPERATIONS_PATH = "/api/desk/cards"
 ROSTER_PATH = "/api/desk/roster"
 BATCH = 50
+REPORTS = 5
+"""At most so many reports of lost cards in one request."""
 _TIMEOUT_S = 10.0
 _ANSWER_MAX = 8 * 1024 * 1024
 _WAIT_S = (2, 5, 10, 30)
@@ -135,18 +137,26 @@ class Cloud:
             raise CloudProblem(BAD_ANSWER) from error
 
 
+def _batch(ready: list[Operation]) -> list[Operation]:
+    """As many from the first on as the cloud answers in time: it tells all devices of each report."""
+    reports = [place for place, each in enumerate(ready) if each.op in (BLOCK, REPLACE)]
+    return ready[: reports[REPORTS]] if len(reports) > REPORTS else ready
+
+
 def wire(operation: Operation, secret: store.Secret) -> dict[str, Any]:
     """An operation as the cloud reads it; `uid` is the bare number of a card that proves itself."""
     return {
         "op": operation.op,
         "op_id": operation.op_id,
         "student": operation.student,
-        "credential": secret.credential,
+        "credential": secret.credential or None,
+        "ref": operation.card_ref[:16] if operation.op == BLOCK else None,
         "uid": secret.uid if secret.uid != secret.credential else None,
         "kind": operation.kind if operation.op in GIVING else None,
-        "until": operation.until or None,
+        "until": operation.until or None if operation.op in GIVING else None,
         "key_version": operation.key_version,
         "at": operation.at,
+        "lost_at": operation.lost_at,
     }
 
 
@@ -227,7 +237,7 @@ class Sender:
 
     def _send(self, cloud: Cloud) -> bool:
         """One batch; whether there may be more."""
-        ready = self._store.in_state(store.READY, BATCH)
+        ready = _batch(self._store.in_state(store.READY, BATCH))
         if not ready:
             return False
         answers = cloud.send([wire(each, self._store.secret(each.op_id)) for each in ready])

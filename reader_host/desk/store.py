@@ -29,6 +29,8 @@ from reader_host.desk.seal import Seal
 
 BEGUN, READY, ACCEPTED, REFUSED, DROPPED = "begun", "ready", "accepted", "refused", "dropped"
 ISSUE, REPLACE, TEMPORARY, WIPE, RENEW = "issue", "replace", "temporary", "wipe", "renew"
+BLOCK = "block"
+"""Done without the card: it is lost."""
 GIVING = (ISSUE, REPLACE, TEMPORARY)
 MAIN = "card"
 """The kind of a pupil's first card."""
@@ -37,7 +39,7 @@ WAITING, GIVEN, SKIPPED = "waiting", "given", "skipped"
 _OPERATION = {
     "number": int, "op_id": str, "op": str, "student": str, "kind": str, "until": str, "at": int,
     "card_ref": str, "uid_ref": str, "state": str, "sealed": bytes, "refusal": int, "reason": str,
-    "seen": int, "key_version": int, "settled": int,
+    "seen": int, "key_version": int, "settled": int, "lost_at": int,
 }  # fmt: skip
 _LINE = {"place": int, "student": str, "state": str, "op_id": str, "class_name": str}
 
@@ -45,11 +47,12 @@ _LINE = {"place": int, "student": str, "state": str, "op_id": str, "class_name":
 class Operation(NamedTuple):
     """One thing done with a card.
 
-    `op`: issue, replace, temporary, wipe or renew; `kind`: card, second, fob or temporary; `until`: the last
-    day of a temporary card as YYYY-MM-DD, else empty; `at`: UTC seconds; `card_ref` and `uid_ref`: keyed
-    references of the credential and of the serial number, in hex; `refusal` and `reason`: what the cloud
-    said; `seen`: a person has read that; `key_version`: of the gates' keys on the card, 0 for a plain one;
-    `settled`: the cloud's list of cards is newer than its acceptance.
+    `op`: issue, replace, temporary, wipe, renew or block; `kind`: card, second, fob or temporary; `until`:
+    the last day of a temporary card as YYYY-MM-DD, else empty; `at`: UTC seconds; `card_ref` and `uid_ref`:
+    keyed references of the credential and of the serial number, in hex; `refusal` and `reason`: what the
+    cloud said; `seen`: a person has read that; `key_version`: of the gates' keys on the card, 0 for
+    a plain one; `settled`: the cloud's list of cards is newer than its acceptance; `lost_at`: since when a
+    blocked card is gone, UTC seconds, else 0.
     """
 
     number: int
@@ -67,6 +70,7 @@ class Operation(NamedTuple):
     seen: int
     key_version: int
     settled: int
+    lost_at: int
 
 
 class Secret(NamedTuple):
@@ -108,9 +112,10 @@ class Store:
             table.create_index(["op_id"], unique=True)
             table.create_index(["uid_ref"])
             self._db.table("line").create(_LINE, pk="place")
-        elif "settled" not in self._db.table("operation").columns_dict:
+        for column in ("settled", "lost_at"):
             # A desk that knew its own cards only: no list of the cloud has told of them yet.
-            self._conn.execute("ALTER TABLE operation ADD COLUMN settled INTEGER NOT NULL DEFAULT 0")
+            if column not in self._db.table("operation").columns_dict:
+                self._conn.execute(f"ALTER TABLE operation ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
 
     def __repr__(self) -> str:
         return "Store()"
@@ -126,7 +131,8 @@ class Store:
         """Write a new operation down; with a `place`, in the same moment as that pupil's of the queue."""
         sealed = self._seal.close(values["op_id"], json.dumps(list(secret)).encode())
         with self._lock, self._db.atomic():
-            row = {"refusal": 0, "reason": "", "seen": 0, "settled": 0, **values, "sealed": sealed}
+            row = {"refusal": 0, "reason": "", "seen": 0, "settled": 0, "lost_at": 0, **values}
+            row["sealed"] = sealed
             columns = ", ".join(row)
             places = ", ".join(f":{name}" for name in row)
             self._conn.execute(f"INSERT INTO operation ({columns}) VALUES ({places})", row)  # noqa: S608 own names

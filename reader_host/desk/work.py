@@ -19,7 +19,7 @@ from reader_host.desk import owners, store
 from reader_host.desk.keys import DeskKeys
 from reader_host.desk.owners import Owned, Owners
 from reader_host.desk.roster import EMPTY, Roster
-from reader_host.desk.store import GIVING, MAIN, RENEW, WIPE, Operation, Secret, Store
+from reader_host.desk.store import BLOCK, GIVING, MAIN, RENEW, WIPE, Operation, Secret, Store
 from reader_host.local import words
 from reader_host.pcsc import kinds
 from reader_host.pcsc.station import Card
@@ -268,6 +268,25 @@ class Work:
             card.hold(application.wipe(card.uid, self._keys.masters, self._random_bytes))
         elif seen.kind == kinds.NTAG:
             card.hold(tag.wipe(card.uid, self._keys.masters, self._random_bytes))
+
+    # Without the card.
+
+    def block(self, lost: Owned, lost_at: int) -> Operation:
+        """Report a card lost, gone since `lost_at` (UTC seconds): the cloud closes it when it has heard."""
+        values = {
+            "op_id": self._random_bytes(_OP_ID).hex(),
+            "op": BLOCK,
+            "student": lost.student,
+            "kind": lost.kind,
+            "until": lost.until,
+            "at": self._now(),
+            "card_ref": lost.ref,
+            "uid_ref": "",
+            "state": store.READY,
+            "key_version": 0,
+            "lost_at": min(lost_at, self._now()),
+        }
+        return self._store.add(values, Secret("", "", ""))
 
     def send_again(self, operation: Operation) -> None:
         """Tell the cloud once more what it refused: whatever stood in the way is gone."""

@@ -11,7 +11,7 @@ from babel.dates import format_date
 
 from cloud.formats import class_name
 
-__all__ = ["class_name", "clock", "day", "local_day", "moment"]
+__all__ = ["class_name", "clock", "day", "local_day", "moment", "since"]
 
 
 def _local(at: int) -> datetime:
@@ -33,6 +33,17 @@ def day(at: date | int, language: str) -> str:
     found = at if isinstance(at, date) else _local(at).date()
     is_this_year = found.year == datetime.now(UTC).astimezone().year
     return format_date(found, "d MMMM" if is_this_year else "d MMMM y", locale=language)
+
+
+def since(choice: str, now: int) -> int:
+    """UTC seconds of `hour` (ago), `today` (this morning), `yesterday` or `week`; any other word is now."""
+    midnight = int(_local(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
+    return {
+        "hour": now - 3600,
+        "today": midnight,
+        "yesterday": midnight - 86400,
+        "week": midnight - 7 * 86400,
+    }.get(choice, now)
 
 
 def moment(at: int, now: int, language: str) -> str:

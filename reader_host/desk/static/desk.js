@@ -7,7 +7,7 @@ const view = document.querySelector("main").dataset.view;
 // Puts in only the parts that differ, so that a screen reader hears what is new and an opened line stays open.
 function show(page) {
   const version = page.getElementById("bar").dataset.version;
-  for (const name of ["bar", "card", "row", "queue"]) {
+  for (const name of ["bar", "card", "row", "lost", "queue"]) {
     const [before, after] = [document.getElementById(name), page.getElementById(name)];
     if (!before || !after || before.innerHTML === after.innerHTML) continue;
     const [held, top] = [document.activeElement, before.querySelector(".row-list")?.scrollTop];

@@ -5,11 +5,9 @@ import json
 import pytest
 
 from cloud import bulk
-from cloud.cards import book
 from cloud.cards import service as cards
 from cloud.db import begin, reading
-from cloud.people import service as people
-from protocols.card import credential
+from cloud.losses import service as losses
 from protocols.errors import (
     CARD_KIND,
     CARD_PROTECTED,
@@ -20,51 +18,18 @@ from protocols.errors import (
     PUPIL_UNKNOWN,
 )
 from scripts import sample_school as sample
-from tests.cloud import schools
+from tests.cloud.api.desks import BARE, OTHER_BARE, OTHER_PROOF, PROOF, Desk, short, student
 from tests.fixtures.pages import Pages
-
-PROOF, BARE = "app:4B4B01:0102030405060708", "a:04C716D07C564B"
-OTHER_PROOF, OTHER_BARE = "app:4B4B01:1112131415161718", "a:04C716D07C564C"
-
-
-class Desk:
-    """A desk's PC, as reader_host speaks to the cloud: no Origin, no cookie."""
-
-    def __init__(self, pages: Pages, token: str) -> None:
-        self.pages = pages
-        self.client = pages.app.test_client()
-        self.headers = {"Authorization": f"Bearer {token}"}
-        self.number = 0
-
-    def send(self, *operations):
-        answer = self.client.post(
-            "/api/desk/cards", json={"operations": list(operations)}, headers=self.headers
-        )
-        assert answer.status_code == 200, answer.text
-        return [(each["result"], each["number"]) for each in answer.get_json()["results"]]
-
-    def make(self, op, student, credential, **more):
-        self.number += 1
-        return {"op": op, "op_id": f"{self.number:016x}", "student": student, "credential": credential,
-                "uid": None, "kind": "card", "until": None, "at": self.pages.clock.now, **more}  # fmt: skip
-
-
-@pytest.fixture
-def desk(pages: Pages) -> Desk:
-    with begin(pages.engine) as conn:
-        _made, token = cards.add_desk(conn, pages.site.vault, sample.SCHOOL, "desk-1", pages.clock.now)
-    return Desk(pages, token)
-
-
-def student(pages, account):
-    with reading(pages.engine) as conn:
-        statement = "SELECT external_id FROM pupil WHERE school_id = ? AND account_id = ?"
-        return bulk.select(conn, statement, (sample.SCHOOL, account))[0][0]
 
 
 def found(pages, text):
     with reading(pages.engine) as conn:
         return cards.find(conn, pages.site.vault, sample.SCHOOL, text)
+
+
+def reports(pages, account=sample.MASHA):
+    with reading(pages.engine) as conn:
+        return losses.of_accounts(conn, sample.SCHOOL, [account])
 
 
 def tables(pages):
@@ -123,9 +88,66 @@ def test_replacing_closes_the_lost_card_and_leaves_the_fob(pages: Pages, desk: D
     assert states == {PROOF: "blocked", OTHER_PROOF: "active", "em:01026F6C3A": "active"}
 
 
+def test_replaced_and_blocked_cards_are_reports_of_lost_ones(pages: Pages, desk: Desk) -> None:
+    masha, now = student(pages, sample.MASHA), pages.clock.now
+    with begin(pages.engine) as conn:
+        for card in cards.of_account(conn, sample.SCHOOL, sample.MASHA):
+            cards.block(conn, sample.SCHOOL, card.card_ref)
+    fob = "em:01026F6C3A"
+    desk.send(desk.make("issue", masha, PROOF, uid=BARE), desk.make("issue", masha, fob, kind="fob"))
+    before = tables(pages)
+    assert desk.send(desk.make("replace", masha, OTHER_PROOF, uid=OTHER_BARE)) == [("accepted", 0)]
+    (one,) = reports(pages)
+    assert one.card_ref == found(pages, PROOF).card_ref
+    assert (one.reporter, one.who, one.is_blocked, one.is_open) == ("office", "desk desk-1", True, True)
+    # One table told devices of both: the new card and the closed one.
+    assert (tables(pages), one.table_version) == (before + 1, before + 1)
+    # The family hears of it, as from any other report.
+    with reading(pages.engine) as conn:
+        told = bulk.select(conn, "SELECT event, happened_at FROM outbox WHERE event = 'card_blocked'")
+    assert [tuple(row) for row in told] == [("card_blocked", now)]
+    # By name, from the desk: said an hour ago, while the desk was offline; gone since the day before.
+    blocked = desk.make(
+        "block", masha, None, ref=short(pages, fob), kind=None, at=now - 3600, lost_at=now - 86400
+    )
+    assert desk.send(blocked, blocked) == [("accepted", 0)] * 2
+    last = reports(pages)[0]
+    assert (last.card_ref, last.reported_at, last.lost_at) == (
+        found(pages, fob).card_ref,
+        now - 3600,
+        now - 86400,
+    )
+    assert len(reports(pages)) == 2
+    # Once more, by another desk or the same: the report is the one that was made.
+    assert desk.send(desk.make("block", masha, None, ref=short(pages, fob))) == [("accepted", 0)]
+    assert len(reports(pages)) == 2
+
+
+@pytest.mark.parametrize(("said", "counts"), [(-86400, 0), (3600, 3600), (20 * 86400, 14 * 86400)])
+def test_desk_with_a_wrong_clock_moves_a_report_by_two_weeks_at_most(
+    pages: Pages, desk: Desk, said: int, counts: int
+) -> None:
+    masha, now = student(pages, sample.MASHA), pages.clock.now
+    desk.send(desk.make("issue", masha, PROOF, uid=BARE))
+    desk.send(desk.make("block", masha, None, ref=short(pages, PROOF), at=now - said, lost_at=now - said))
+    one = reports(pages)[0]
+    assert (one.reported_at, one.lost_at) == (now - counts, now - counts)
+
+
+def test_card_of_another_pupil_is_not_blocked_by_its_reference(pages: Pages, desk: Desk) -> None:
+    masha, sister = student(pages, sample.MASHA), student(pages, sample.SISTER)
+    desk.send(desk.make("issue", masha, PROOF, uid=BARE))
+    told = desk.send(desk.make("block", sister, None, ref=short(pages, PROOF)))
+    assert told == [("refused", CARD_UNKNOWN)]
+    assert found(pages, PROOF).status == "active"
+    assert reports(pages) == []
+
+
 def test_card_in_somebodys_hand_opens_again(pages: Pages, desk: Desk) -> None:
     masha = student(pages, sample.MASHA)
-    desk.send(desk.make("issue", masha, PROOF, uid=BARE), desk.make("block", masha, PROOF))
+    desk.send(
+        desk.make("issue", masha, PROOF, uid=BARE), desk.make("block", masha, None, ref=short(pages, PROOF))
+    )
     assert found(pages, PROOF).status == "blocked"
     assert desk.send(desk.make("issue", masha, PROOF, uid=BARE)) == [("accepted", 0)]
     assert found(pages, PROOF).status == "active"
@@ -181,7 +203,13 @@ def test_temporary_card_has_its_last_day(pages: Pages, desk: Desk) -> None:
         ({"at": -1}, FIELD_RANGE),
         ({"at": True}, FIELD_RANGE),
         ({"key_version": 256}, FIELD_RANGE),
-        ({"op": "block"}, CARD_UNKNOWN),
+        ({"op": "block"}, FIELD_RANGE),
+        ({"op": "block", "ref": "0" * 15}, FIELD_RANGE),
+        ({"op": "block", "ref": "g" * 16}, FIELD_RANGE),
+        ({"op": "block", "ref": "0" * 16}, CARD_UNKNOWN),
+        ({"op": "block", "ref": "0" * 16, "student": "S-404"}, PUPIL_UNKNOWN),
+        ({"op": "block", "ref": "0" * 16, "student": None}, FIELD_RANGE),
+        ({"lost_at": -1}, FIELD_RANGE),
         (None, FIELD_RANGE),
     ],
 )
@@ -243,113 +271,3 @@ def test_body_that_is_none_does_nothing(pages: Pages, desk: Desk, body) -> None:
     headers = {**desk.headers, "Content-Type": "application/json"}
     answer = desk.client.post("/api/desk/cards", data=body, headers=headers)
     assert (answer.status_code, answer.get_json()) == (400, {"error": 400})
-
-
-def roster(desk: Desk, tag: str = ""):
-    headers = {**desk.headers, **({"If-None-Match": tag} if tag else {})}
-    return desk.client.get("/api/desk/roster", headers=headers)
-
-
-def lines(pages: Pages, desk: Desk) -> dict:
-    """The cards of the roster by what they say, as a desk that has the key of references finds them."""
-    key = pages.site.vault.reference_key(sample.SCHOOL)
-    told = {one["ref"]: one for one in roster(desk).get_json()["cards"]}
-    texts = (PROOF, BARE, OTHER_PROOF, "em:01026F6C3A", "em:02026F6C3A", "a:04A1B2C3", "w34:04A1B2C3")
-    return {text: told.get(credential.card_ref(key, text)[:8].hex()) for text in texts}
-
-
-def test_roster_has_every_card_by_the_reference_of_devices(pages: Pages, desk: Desk) -> None:
-    masha, key = student(pages, sample.MASHA), pages.site.vault.reference_key(sample.SCHOOL)
-    desk.send(
-        desk.make("issue", masha, PROOF, uid=BARE, key_version=3),
-        desk.make("temporary", masha, "a:04A1B2C3", kind="temporary", until="2026-12-31"),
-        desk.make("issue", masha, "em:01026F6C3A", kind="fob"),
-    )
-    told = lines(pages, desk)
-    proof, plain = told[PROOF], told["a:04A1B2C3"]
-    assert [proof[name] for name in ("student", "kind", "blocked", "key_version")] == [
-        masha,
-        "card",
-        False,
-        3,
-    ]
-    assert proof["bare"] == [credential.card_ref(key, BARE)[:8].hex()]
-    assert (plain["until"], plain["key_version"]) == ("2026-12-31", 0)
-    parts = {credential.card_ref(key, each)[:8].hex() for each in credential.aliases("a:04A1B2C3")}
-    assert set(plain["parts"]) == parts
-    assert told["w34:04A1B2C3"] is None
-    # Devices hold the same eight bytes.
-    with reading(pages.engine) as conn:
-        known = {row.reference.hex() for row in cards.table_cards(conn, sample.SCHOOL).exact}
-    assert proof["ref"] in known
-    for text in ("04A1B2C3", "026F6C3A", "0102030405060708", "04C716D07C564B"):
-        assert text.lower() not in roster(desk).text.lower()
-
-
-def test_part_that_two_cards_share_is_told_of_neither(pages: Pages, desk: Desk) -> None:
-    masha, sister = student(pages, sample.MASHA), student(pages, sample.SISTER)
-    desk.send(desk.make("issue", masha, "em:01026F6C3A"))
-    assert len(lines(pages, desk)["em:01026F6C3A"]["parts"]) == 2
-    desk.send(desk.make("issue", sister, "em:02026F6C3A"))
-    told = lines(pages, desk)
-    assert told["em:01026F6C3A"]["parts"] == told["em:02026F6C3A"]["parts"] == []
-
-
-def test_closed_card_and_one_of_who_has_left_stay_known(pages: Pages, desk: Desk) -> None:
-    masha = student(pages, sample.MASHA)
-    desk.send(desk.make("issue", masha, PROOF, uid=BARE))
-    with begin(pages.engine) as conn:
-        cards.block(conn, sample.SCHOOL, found(pages, PROOF).card_ref)
-    assert lines(pages, desk)[PROOF]["blocked"]
-    with begin(pages.engine) as conn:
-        conn.exec_driver_sql(f"UPDATE pupil SET status = 'left' WHERE account_id = {sample.MASHA}")
-    assert lines(pages, desk)[PROOF]["student"] == ""
-    assert masha not in roster(desk).text
-
-
-def test_roster_of_another_school_has_none_of_these_cards(pages: Pages, desk: Desk) -> None:
-    desk.send(desk.make("issue", student(pages, sample.MASHA), PROOF, uid=BARE))
-    with begin(pages.engine) as conn:
-        other = people.create_school(conn, "Other", "Europe/Moscow")
-        _made, token = cards.add_desk(conn, pages.site.vault, other, "there", pages.clock.now)
-    assert roster(Desk(pages, token)).get_json() == {"pupils": [], "cards": []}
-
-
-def test_roster_is_sent_when_it_has_changed(pages: Pages, desk: Desk) -> None:
-    tag = roster(desk).headers["ETag"]
-    again = roster(desk, tag)
-    assert (again.status_code, again.data) == (304, b"")
-    desk.send(desk.make("issue", student(pages, sample.MASHA), PROOF, uid=BARE))
-    changed = roster(desk, tag)
-    assert changed.status_code == 200
-    assert changed.headers["ETag"] != tag
-
-
-def test_roster_of_a_large_school_is_small_enough(pages: Pages) -> None:
-    """1,500 pupils and 2,000 cards, three of four protected: an eighth of what a desk takes at most."""
-    school_id = schools.add_school(pages.engine)
-    key = pages.site.vault.reference_key(school_id)
-    with begin(pages.engine) as conn:
-        accounts = schools.add_pupils(conn, school_id, 1500, classes=60)
-        known = book.Book(school_id, [], [])
-        for number in range(2000):
-            proof, bare = f"app:4B4B01:{number:016X}", f"a:04{number:012X}"
-            shown, uid = (proof, bare) if number % 4 else (f"a:{0x10000000 + number:08X}", "")
-            wish = book.Wish(book.numbers_of(key, shown, uid), accounts[number % 1500])
-            known.give(wish, today=0, now=pages.clock.now)
-        known.write(conn)
-        _made, token = cards.add_desk(conn, pages.site.vault, school_id, "there", pages.clock.now)
-    told = roster(Desk(pages, token))
-    assert len(told.get_json()["cards"]) == 3500
-    assert len(told.data) < 1024 * 1024
-
-
-def test_roster_names_pupils_and_the_reading_is_logged(pages: Pages, desk: Desk) -> None:
-    told = desk.client.get("/api/desk/roster", headers=desk.headers).get_json()["pupils"]
-    masha = next(one for one in told if one["student"] == student(pages, sample.MASHA))
-    assert masha["class"] == "2Б"
-    assert masha["name"].split()[1] == "Маша"
-    assert masha["cards"] >= 0
-    with reading(pages.engine) as conn:
-        who = [row[0] for row in bulk.select(conn, "SELECT who FROM personal_read ORDER BY id DESC LIMIT 1")]
-    assert who == ["desk desk-1"]

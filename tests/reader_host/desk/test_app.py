@@ -11,12 +11,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from reader_host.desk import bench as benches
-from reader_host.desk import store, work
+from reader_host.desk import owners, store, work
 from reader_host.desk.app import LOST, Parts, create_desk
 from reader_host.desk.bench import Bench
 from reader_host.desk.roster import Pupil, Roster
 from reader_host.desk.sender import Cloud, Sender
-from reader_host.desk.store import ISSUE, REPLACE, TEMPORARY, WIPE
+from reader_host.desk.store import BLOCK, ISSUE, REPLACE, TEMPORARY, WIPE
 from reader_host.desk.work import Wish
 from reader_host.pcsc import kinds
 from tests.fixtures.pcsc import PlainCard
@@ -167,6 +167,60 @@ def test_form_made_for_another_card_changes_nothing(page: Page):
     assert wish.uid_ref
 
 
+def test_lost_card_is_found_by_name_and_blocked_once(page: Page):
+    page.open()
+    card, fob = desfire(), PlainCard(bytes.fromhex("04A1B2C3"))
+    given = do(page.parts, card, Wish(ISSUE, "s1"))
+    do(page.parts, fob, Wish(ISSUE, "s1", "fob", plain_allowed=True))
+    assert "Карта потеряна" in page.get("/lost").text
+    assert page.post("/find", student="nobody").status_code == 422
+    assert page.post("/find", student="s1").status_code == 303
+    text = page.get("/lost").text
+    assert text.count("Заблокировать…") == 2
+    assert "Котова Мария" in page.get("/live/lost").text
+    ref = given.card_ref[:16]
+    for fields, status in (
+        ({"student": "s1", "ref": ref, "since": "never"}, 400),
+        ({"student": "s2", "ref": ref, "since": "now"}, 409),
+        ({"student": "s1", "ref": "0" * 16, "since": "now"}, 409),
+        ({"student": "s1", "since": "now"}, 409),
+    ):
+        assert page.post("/block", **fields).status_code == status
+    assert page.parts.store.waiting()[0] == 2
+    assert page.post("/block", student="s1", ref=ref, since="hour").status_code == 303
+    # Pressed twice: it is closed already.
+    assert page.post("/block", student="s1", ref=ref, since="hour").status_code == 409
+    done = page.parts.store.in_state(store.READY)[-1]
+    assert (done.op, done.student, done.card_ref, done.at, done.lost_at) == (
+        BLOCK, "s1", ref, NOW, NOW - 3600,
+    )  # fmt: skip
+    text = page.get("/lost").text
+    assert "Карта закроется, когда об этом узнает облако" in text
+    assert text.count("Заблокировать…") == 1
+    look = page.parts.work.look(laid(card))
+    assert look.owner is not None
+    assert (look.owner.state, look.owner.waits) == (owners.BLOCKED, True)
+    assert "потеряна, заблокировать: карта" in page.get("/waiting").text
+    # The cloud has it; then it has not, and the card is open.
+    page.parts.store.set_state(done.op_id, store.ACCEPTED)
+    assert "закроют её со следующей таблицей" in page.get("/lost").text
+    page.parts.store.set_state(done.op_id, store.REFUSED, refusal=104)
+    assert page.get("/lost").text.count("Заблокировать…") == 2
+
+
+def test_lost_card_that_is_found_opens_for_its_pupil_again(page: Page):
+    card = desfire()
+    do(page.parts, card, Wish(ISSUE, "s1"))
+    (owned,) = page.parts.work.held("s1")
+    page.parts.work.block(owned, NOW)
+    assert page.parts.work.held("s1") == []
+    do(page.parts, card, Wish(ISSUE, "s1"))
+    (owned,) = page.parts.work.held("s1")
+    assert owned.state == owners.OPEN
+    ops = [each.op for each in page.parts.store.in_state(store.READY)]
+    assert ops == [ISSUE, BLOCK, ISSUE]
+
+
 def test_same_state_is_not_sent_twice(page: Page):
     page.open()
     version = page.bench.situation().version
@@ -189,17 +243,19 @@ def test_no_key_number_or_token_stands_on_any_page(page: Page):
     hidden = {TOKEN, LAUNCH, UID.hex(), "c3" * 8, "5A00", "5A01"}
     for each in given:
         secret = page.parts.store.secret(each.op_id)
+        # What devices hold of a reference names a card in a form; all of it stands nowhere.
         hidden |= {secret.credential, secret.uid, secret.identity, each.card_ref, each.uid_ref}
         hidden |= {secret.credential.rpartition(":")[2], secret.uid.rpartition(":")[2]}
     page.parts.store.set_state(given[0].op_id, store.REFUSED, refusal=103, reason="bad_id")
     hidden.discard("")
+    page.post("/find", student="s2")
     texts = []
     for laid_card in (card, tag, plain):
         for step in STEPS:
             for reason in REASONS if step == benches.REFUSED else ("card_answer",):
                 page.lay(laid_card, step, operation=given[1], reason=reason, wish=Wish(ISSUE, "s3"))
                 texts += [page.get(f"/live/{view}").text for view in ("one", "row")]
-    texts += [page.get(path).text for path in ("/", "/row", "/waiting", "/list/2Б")]
+    texts += [page.get(path).text for path in ("/", "/row", "/lost", "/waiting", "/list/2Б")]
     for text in texts:
         assert text
         for number in hidden:

@@ -239,6 +239,35 @@ def test_older_keys_are_renewed_in_place_though_the_card_was_pulled(
         assert lying.hold(talk) == before["credential"]
 
 
+def test_lost_card_is_blocked_by_name(opened: Page, slot: VirtualSlot, cloud: FakeCloud):
+    slot.lay(VirtualDesfire(UID, secrets.token_bytes))
+    give(opened, "котова")
+    says(opened, "Котова Мария")
+    accepted(cloud, 1)
+    cloud.stop()
+    opened.get_by_role("link", name="Потеря").click()
+    opened.locator("#search").fill("котова")
+    opened.locator("#search").press("Enter")
+    opened.get_by_role("button", name="Показать карты").click()
+    lost = opened.locator("#lost")
+    expect(lost.locator("h2")).to_have_text("Котова Мария")
+    lost.get_by_text("Заблокировать…").click()
+    lost.get_by_label("Когда карта ещё была на месте").select_option("yesterday")
+    lost.get_by_role("button", name="Да, заблокировать карту").click()
+    expect(lost).to_contain_text("Карта закроется, когда об этом узнает облако")
+    expect(opened.locator("#bar")).to_contain_text("1 карта ждёт связи")
+    assert len(cloud.received) == 1
+    cloud.start()
+    expect(lost).to_contain_text("Вход и столовая закроют её со следующей таблицей", timeout=40_000)
+    told = accepted(cloud, 2)[1]
+    assert (told["op"], told["student"], told["credential"]) == ("block", "s1", None)
+    assert told["at"] - told["lost_at"] > 3600
+    opened.get_by_role("link", name="Одна карта").click()
+    slot.pull()
+    slot.lay(VirtualNtag(OTHER_UID, secrets.token_bytes))
+    says(opened, "Новая карта")
+
+
 def test_reader_that_went_away_comes_back_by_itself(opened: Page, slot: VirtualSlot, cloud: FakeCloud):
     slot.lay(VirtualDesfire(UID, secrets.token_bytes))
     says(opened, "Новая карта")

@@ -41,6 +41,30 @@ def test_operations_are_sent_in_order_and_once(memory: Path, cloud: FakeCloud):
     assert {each["key_version"] for each in cloud.received} == {1}
 
 
+def test_few_reports_of_losses_go_in_one_request(memory: Path, cloud: FakeCloud):
+    """Each makes the cloud tell every device: a queue of a day away must not outlast the answer."""
+    parts = Parts(memory)
+    do(parts, desfire(), FOR_MARIA)
+    (owned,) = parts.work.held("s1")
+    for _each in range(12):
+        parts.work.block(owned, NOW - 60)
+    sizes: list[int] = []
+
+    class Counted(Cloud):
+        def send(self, operations: list[dict]) -> list[sender.Answer]:
+            sizes.append(len(operations))
+            return super().send(operations)
+
+    sending = Sender(Counted(cloud.url, TOKEN), parts.store, parts.seal, now=lambda: NOW, roster_days=7)
+    assert sending.turn()
+    assert sizes == [6, 5, 2]
+    assert len(cloud.accepted) == 13
+    told = cloud.received[1]
+    assert [told[name] for name in ("op", "student", "credential", "uid", "kind", "ref", "lost_at")] == [
+        "block", "s1", None, None, None, owned.ref, NOW - 60,
+    ]  # fmt: skip
+
+
 def test_lost_answer_is_asked_for_again_with_the_same_number(memory: Path, cloud: FakeCloud):
     parts = Parts(memory)
     do(parts, desfire(), FOR_MARIA)

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 from cloud.cards import commands
 from cloud.cards import service as cards
 from cloud.db import reading
+from cloud.losses import service as losses
 from protocols.errors import CARD_TAKEN
 from reader_host.desk import keys as desk_keys
 from reader_host.desk import owners, store
@@ -100,6 +101,24 @@ def test_lost_card_is_blocked_by_its_replacement_and_the_second_stays(desk: Real
     states = [desk.known(each) for each in (lost, fob, desk.told)]
     assert [each and each.status for each in states] == ["blocked", "active", "active"]
     assert [each and each.is_weak for each in states] == [False, True, False]
+
+
+def test_lost_card_is_a_report_of_the_moment_it_was_said(desk: RealDesk, pages: Pages):
+    """Said at the desk while the cloud was away; what devices and the family learn comes with the cloud."""
+    desk.do(desfire(), Wish(ISSUE, MASHA))
+    credential, said = desk.told, pages.clock.now
+    owned = next(each for each in desk.work.held(MASHA) if each.ref == desk.keys.reference(credential)[:16])
+    desk.work.block(owned, said - 7200)
+    pages.clock.now += 3 * 3600
+    assert desk.sender.turn()
+    known = desk.known(credential)
+    assert known is not None
+    assert known.is_blocked
+    with reading(pages.engine) as conn:
+        one = next(each for each in losses.latest(conn, sample.SCHOOL) if each.card_ref == known.card_ref)
+    assert (one.reported_at, one.lost_at, one.who) == (said, said - 7200, "desk Office")
+    (again,) = [each for each in desk.work.owners.of_student(MASHA) if each.ref == owned.ref]
+    assert (again.state, again.waits) == (owners.BLOCKED, False)
 
 
 def test_temporary_card_has_its_last_day(desk: RealDesk):
