@@ -1,4 +1,4 @@
-"""`klasskart cloud device-lost`, `device-release`, `new-epoch`, `confirm-day`, `command`: a device by hand.
+"""`klasskart cloud device-lost`, `device-release`, `new-epoch`, `till-key`, `confirm-day`, `command`.
 
 Promises: each is one transaction over cloud.devices.service; what cannot be is
 one line and exit code 2.
@@ -89,6 +89,25 @@ def command(
 
     number = _of_device(config, work)
     click.echo(f"command {number} waits for {label} for {devices.LIFE_S} s")
+
+
+@cloud.command("till-key")
+@click.argument("label")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the key file goes.")
+@with_config
+@with_school
+def till_key(config: Config, school: int, label: str, out: Path) -> None:
+    """Write the key by which a till speaks with its line; a new epoch of the line ends it.
+
+    For `klasskart till --wire PATH --key FILE` on the till's computer; the file can be destroyed then.
+    """
+
+    def work(conn: Connection, vault: Vault, _now: int) -> int:
+        told = devices.till_key(conn, vault, school, label)
+        write_private(out, [json.dumps(told, indent=1), "\n"])
+        return int(told["epoch"])
+
+    click.echo(f"{label} epoch {_of_device(config, work)}")
 
 
 @cloud.command("new-epoch")

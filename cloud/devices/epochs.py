@@ -26,6 +26,7 @@ from protocols.errors import WIRE_EPOCH
 from protocols.ids import hex8
 from protocols.ledger import record
 from protocols.mac import DeviceKeys
+from protocols.wire.till import pairing_key
 
 KEY_SIZE = 32
 LOSS = "loss:device"
@@ -142,6 +143,21 @@ def new_epoch(
         "world_clock": world_clock,
         **readers.provision(vault, school_id, device.device_id, device.kind, has),
     }
+
+
+def till_key(conn: Connection, vault: Vault, school_id: int, label: str) -> dict[str, Any]:
+    """What a till needs to speak with its line: `device`, `epoch` and `pairing_key` in hex, for its key file.
+
+    EpochRefused for a device that is no canteen line or has no open epoch.
+    """
+    device = _device(conn, school_id, label)
+    if device.kind != "canteen":
+        raise EpochRefused(f"{label} is no canteen line: only those have a till")
+    epoch = store.epoch(conn, school_id, device.device_id, device.epoch)
+    if epoch.status != "open":
+        raise EpochRefused(f"epoch {device.epoch} of {label} is {epoch.status}")
+    key = vault.open(epoch.key_sealed, key_context(school_id, device.device_id, device.epoch))
+    return {"device": device.device_id, "epoch": device.epoch, "pairing_key": pairing_key(key).hex()}
 
 
 def lost(conn: Connection, vault: Vault, school_id: int, label: str, now: int) -> int:

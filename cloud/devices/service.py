@@ -30,6 +30,7 @@ from cloud.devices.epochs import (
     note_status,
     read_registry,
     release,
+    till_key,
 )
 from cloud.devices.placement import cards_ended, lossy, replace_tables
 from cloud.devices.readers import KINDS as READER_KINDS
@@ -113,6 +114,7 @@ __all__ = [
     "set_settings",
     "settings_for",
     "tell_new_prices",
+    "till_key",
     "were_sent",
 ]
 

@@ -10,6 +10,7 @@ from firmware.hal import panel as show
 from protocols.errors import (
     BAD_CREDENTIAL,
     BASKET_ITEMS,
+    CARD_SEVERAL,
     CARD_UNKNOWN,
     NOT_IN_MENU,
     NOTHING_ON_SALE,
@@ -47,6 +48,7 @@ class Till:
         self._taken = 0
         self._voids: list = []
         self._sale = (0, 0)
+        self._is_several = False
 
     def attach(self, controller) -> None:
         """The board has booted: find the sale that was the last."""
@@ -91,6 +93,12 @@ class Till:
         self._panel.voided(of, refusal, seq)
         self._say(wire.VOIDED, wire.pack_voided(of, seq))
 
+    def reader(self, side: str, code: int) -> None:
+        """What goes on at a reader: at once, since a child stands there with two cards."""
+        self._panel.reader(side, code)
+        self._is_several = code == CARD_SEVERAL
+        self._say(wire.STATE, wire.pack_state(self._state()))
+
     # The wire
 
     def step(self) -> int:
@@ -131,6 +139,7 @@ class Till:
         journal, accounts = controller.journal, controller.accounts
         flags = wire.ONLINE if controller.board.link.online else 0
         flags |= wire.READER_DEAD if controller.board.reader.faults else 0
+        flags |= wire.SEVERAL if self._is_several else 0
         try:
             controller.check_takes_cards()
         except Fault:

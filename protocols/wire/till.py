@@ -62,6 +62,7 @@ NOTHING = 6
 ONLINE = 0x01
 READER_DEAD = 0x02
 LOCKED = 0x04
+SEVERAL = 0x08
 
 Verdict = namedtuple("Verdict", ("op", "kind", "seq", "time"))
 State = namedtuple("State", ("op", "sale", "sale_time", "next", "acked", "table", "day", "flags"))

@@ -20,6 +20,7 @@ from protocols.errors import FIELD_RANGE, WIRE_MAC, Fault
 from protocols.ledger import record
 from protocols.mac import DeviceKeys
 from protocols.wire import messages, table
+from protocols.wire.till import pairing_key
 from tests.cloud.schools import add_goods, add_pupils, add_school, reference
 
 NOW = 1_750_000_000
@@ -288,3 +289,23 @@ def test_offer_goes_to_the_home_till(store: Engine, vault: Vault) -> None:
         (row,) = bulk.select(conn, statement, (school,))
     detail = json.loads(row.detail) if isinstance(row.detail, str) else row.detail
     assert (row.device_id, detail) == (line, {"accounts": pupils})
+
+
+def test_till_gets_the_key_of_the_wire_and_never_the_device_key(store_sqlite, vault):
+    school = add_school(store_sqlite)
+    with db.begin(store_sqlite) as conn:
+        line = devices.register(conn, vault, school, "line-1", "canteen", NOW)
+        devices.register(conn, vault, school, "gate-1", "gate", NOW)
+        told = devices.till_key(conn, vault, school, "line-1")
+        assert told["pairing_key"] == pairing_key(bytes.fromhex(line["key"])).hex()
+        assert line["key"] not in json.dumps(told)
+        again = devices.new_epoch(conn, vault, school, "line-1", NOW)
+        assert devices.till_key(conn, vault, school, "line-1") == {
+            "device": line["device"], "epoch": 2,
+            "pairing_key": pairing_key(bytes.fromhex(again["key"])).hex(),
+        }  # fmt: skip
+        with pytest.raises(devices.EpochRefused):
+            devices.till_key(conn, vault, school, "gate-1")
+        devices.lost(conn, vault, school, "line-1", NOW)
+        with pytest.raises(devices.EpochRefused):
+            devices.till_key(conn, vault, school, "line-1")

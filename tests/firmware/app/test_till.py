@@ -1,6 +1,7 @@
 """A line with a till: what is rung up pays once, and the till hears nothing that tells of money."""
 
 from firmware.hal.board import CANTEEN
+from protocols.errors import CARD_SEVERAL, OK, READER_DEAD
 from protocols.ledger import record
 from protocols.wire import till
 from protocols.wire.messages import FIXED_MOMENT, OFFLINE_AT_ONCE
@@ -236,6 +237,16 @@ def test_sale_is_taken_back():
         of, voided = till.unpack_voided(body)
         assert (kind, of, voided > 0) == (till.VOIDED, seq, expected)
     assert len(rig.of_type(record.VOID)) == 1
+
+
+def test_two_cards_are_told_at_once_until_there_is_one():
+    rig = line()
+    for code, flag in ((CARD_SEVERAL, till.SEVERAL), (READER_DEAD, 0), (OK, 0)):
+        rig.controller.panel.reader("-", code)
+        kind, body = rig.serial.heard.pop()
+        assert kind == till.STATE
+        assert till.unpack_state(body).flags & till.SEVERAL == flag
+        assert rig.serial.state(rig).flags & till.SEVERAL == flag
 
 
 def test_wire_that_lies_changes_nothing_and_is_counted():
