@@ -46,6 +46,9 @@ BRANCHES = {
     "sim": Branch(
         "scripts.sim.command", "sim", "Run a whole school under faults and look for one lost kopeck."
     ),
+    "till": Branch(
+        "reader_host.till.program", "till", "Serve in a canteen: a touchscreen page before a line."
+    ),
 }
 
 

@@ -1,12 +1,15 @@
 """The world around a virtual board as lines of text: cards, rotor and clock in, lights and answers out.
 
     in:  clock UTC_S TICKS_MS | basket [GOOD:QUANTITY ...] | card SIDE CREDENTIAL | rotor SIDE | void SEQ
-         last | status
-    out: ready | verdict | passage | voided | last | status | reader | fault, each with name=value fields
+         staffed | last | status
+    out: ready | basket | verdict | passage | voided | last | status | reader | fault,
+         each with name=value fields
 
 Lines from the world keep their order: a clock line takes effect when all cards
 before it were taken, and a basket is for the card behind it; one without goods takes back
-what was rung up.  The end of the input ends the board.  This is a board's
+what was rung up.  `basket goods=N` comes when that many are rung up from now on: what is
+said before it is about the basket before.  After `staffed` a card without a basket buys
+nothing, else the good of the hour.  The end of the input ends the board.  This is a board's
 wiring, not a command line: a provisioned controller on a chip has no such thing.
 """
 
@@ -37,6 +40,7 @@ class World:
         self._questions = []
         self._voids = []
         self._basket = None
+        self._is_staffed = False
         self.closed = False
         self.dropped = 0
 
@@ -74,6 +78,8 @@ class World:
             self._events.append((kind, pairs or None, 0))
         elif kind == "rotor" and words[1] in (IN, OUT):
             self._events.append((kind, words[1], ""))
+        elif kind == "staffed":
+            self._is_staffed = True
         elif kind in (LAST, STATUS):
             if len(self._questions) < _QUESTIONS_MAX:
                 self._questions.append(kind)
@@ -97,6 +103,7 @@ class World:
                 self.clock.follow(first, second)
             else:
                 self._basket = first
+                self.say("basket goods=%d" % len(first or ()))
         if events and events[0][0] == kind:
             return events.pop(0)
         return None
@@ -106,9 +113,9 @@ class World:
         return self._questions.pop(0) if self._questions else None
 
     def next_basket(self):
-        """What was rung up for the card that was just taken, once, or None."""
+        """What was rung up for the card that was just taken, once, or None; () where a till rings up."""
         pairs, self._basket = self._basket, None
-        return pairs
+        return () if pairs is None and self._is_staffed else pairs
 
     def next_void(self):
         """The oldest sale to take back, or None."""

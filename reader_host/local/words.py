@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime
 
 from babel.dates import format_date
 
-from cloud.formats import class_name
+from cloud.formats import class_name, device_name, money
 
-__all__ = ["class_name", "clock", "day", "local_day", "moment", "since"]
+__all__ = ["class_name", "clock", "day", "device_name", "local_day", "moment", "money", "since"]
 
 
 def _local(at: int) -> datetime:
