@@ -78,7 +78,8 @@ class Status(NamedTuple):
     """How the controller is: whether it hears the cloud, the version of its table of cards (0 for none).
 
     `acked`: the first record that the cloud has not confirmed; `next`: the first that is not
-    written.  How many records lie between is nothing for a page: a sale with its grant is two, and that would tell of money.
+    written.  How many records lie between is nothing for a page: a sale with its grant is two, and
+    that would tell of money.
     """
 
     online: bool

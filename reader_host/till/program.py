@@ -47,7 +47,16 @@ class TillProgram:
         self.app: Flask = create_till(self.till, label, port=self.port, token=token)
         self._server.application = self.app
         self.address = f"http://{LOOPBACK}:{self.port}/?token={token}"
-        self._thread = threading.Thread(target=self._server.run, name="page", daemon=True)
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._serve, name="page", daemon=True)
+
+    def _serve(self) -> None:
+        try:
+            self._server.run()
+        except OSError:
+            # Its sockets were closed while it waited at them: that is how it ends.
+            if not self._is_closing:
+                raise
 
     def __enter__(self) -> Self:
         self.line.start()
@@ -56,6 +65,7 @@ class TillProgram:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self._is_closing = True
         self.till.stop()
         # Pages that wait for news have their answer before the port goes.
         self._server.task_dispatcher.shutdown(timeout=10)

@@ -66,6 +66,24 @@ def test_clock_takes_effect_in_its_turn(pipe):
     assert reader.next_tap().time == 200
 
 
+def test_basket_is_told_when_it_holds(pipe):
+    """What is said before it is about the basket before: so a till knows which one a card has paid."""
+    reader, panel = WorldReader(pipe.world), WorldPanel(pipe.world)
+    pipe.send("basket 7:1", "card - a:04C716D0", "basket", "card - a:04900A33")
+    assert reader.next_tap().credential == "a:04C716D0"
+    assert panel.next_basket() == ((7, 1),)
+    assert pipe.heard() == ["basket goods=1"]
+    assert reader.next_tap().credential == "a:04900A33"
+    assert pipe.heard() == ["basket goods=0"]
+
+
+def test_card_at_a_till_without_a_basket_buys_nothing(pipe):
+    panel = WorldPanel(pipe.world)
+    assert panel.next_basket() is None
+    pipe.send("staffed")
+    assert panel.next_basket() == ()
+
+
 def test_questions_do_not_wait_for_cards(pipe):
     panel = WorldPanel(pipe.world)
     pipe.send("card - a:04C716D0", "status", "last")

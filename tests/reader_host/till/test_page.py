@@ -54,7 +54,7 @@ def tile(page: Page, good: int = LUNCH) -> None:
     page.locator(f"#place-{good} button").tap()
 
 
-def height_of(found: Locator) -> object:
+def height_of(found: Locator) -> float:
     box = found.bounding_box()
     return box["height"] if box else 0
 
