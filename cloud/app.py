@@ -25,6 +25,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from cloud import formats, guards
 from cloud.api import routes as api
+from cloud.archive import Archive
 from cloud.config import Config, ConfigError
 from cloud.db import begin, engine, reading
 from cloud.keys import Vault
@@ -77,7 +78,8 @@ def create_app(
     when the translations were not compiled (scripts/setup does that).
     """
     _check_address(config)
-    site = Site(config, engine(config.database_url), Vault(config.keys_dir), now, random_bytes, sleep)
+    kept = Vault(config.keys_dir), Archive(config.archive_dir)
+    site = Site(config, engine(config.database_url), *kept, now, random_bytes, sleep)
     app = Flask("cloud", root_path=str(_ROOT), static_folder="static", template_folder="templates")
     app.url_map.converters["int"] = _Number
     app.config.update(

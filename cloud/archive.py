@@ -1,4 +1,4 @@
-"""The raw archive: device records, grants, payouts and prices, appended to files outside the database.
+"""The raw archive: what devices sent, what they were given, what people decided: files outside the database.
 
 Promises: append() returns after the bytes are on the disk (fsync); what was
 returned for is read back byte for byte, whatever tore the file behind it; files
@@ -18,6 +18,14 @@ Leaves the replay of a lost database to recovery.
     kind 6, request for money back (device: account, epoch: parts paid so far): u8 state | u32 wanted
       | u32 the part that is paid now, or 0 | u32 asked at | key, reason, asked by: u16 bytes | UTF-8
     kind 7, payouts of a school are held, or go on (device, epoch 0): u8 goes on | who, why: u16 bytes | UTF-8
+    kind 8, a person has closed, opened or wiped a card (device: account, epoch 0): u8 state | 16 B card_ref
+      | who: u16 bytes | UTF-8
+    kind 9, report of a lost card (device: account, epoch: its number): 16 B card_ref | u32 gone since
+      | u32 reported at | u32 table version | u32 ended at, or 0 | reporter, who, reason, ended by, why ended:
+      u16 bytes | UTF-8
+    kind 10, decision about a purchase with a lost card (device, epoch): u32 seq | u32 number of the report
+      | u32 amount | u32 asked at | u32 decided at, or 0
+      | payer, state, request, asked by, reason, decided by: u16 bytes | UTF-8
 """
 
 import os
@@ -34,12 +42,16 @@ from protocols.ledger.record import SIZE
 
 _MAGIC = b"KKA1"
 _RECORDS, _GRANTS, _INCARNATION, _BRANCH, _PRICES, _PAYOUT, _HOLD = 1, 2, 3, 4, 5, 6, 7
+_CARD_STATE, _REPORT, _DECISION = 8, 9, 10
 _CHAIN_SIZE = 32
 _NUMBERS = struct.Struct("<II")
 _HEAD = struct.Struct("<4sBII")
 _SOURCE = struct.Struct("<IIII")
 _GRANT = struct.Struct("<III")
 _REQUEST = struct.Struct("<BIII")
+_STATE = struct.Struct("<B16s")
+_LOSS = struct.Struct("<16sIIII")
+_SALE = struct.Struct("<IIIII")
 _TEXT = struct.Struct("<H")
 _PAYLOAD_MAX = 1 << 24
 
@@ -122,7 +134,59 @@ class Hold(NamedTuple):
     why: str
 
 
-Item = Records | Grants | Incarnation | Branch | Prices | Payout | Hold
+class CardState(NamedTuple):
+    """What a person made of a card: `state`: its place in cards.STATES."""
+
+    school_id: int
+    account_id: int
+    changed_at: int
+    state: int
+    card_ref: bytes
+    who: str
+
+
+class Report(NamedTuple):
+    """A report of a lost card as it stands after a change; `ended_at` is 0 while it is open."""
+
+    school_id: int
+    account_id: int
+    number: int
+    changed_at: int
+    card_ref: bytes
+    lost_at: int
+    reported_at: int
+    table_version: int
+    ended_at: int
+    reporter: str
+    who: str
+    reason: str
+    ended_by: str
+    end_reason: str
+
+
+class Decision(NamedTuple):
+    """What people decided about one sale with a lost card; `decided_at` is 0 until a second one has."""
+
+    school_id: int
+    device_id: int
+    epoch: int
+    changed_at: int
+    seq: int
+    number: int
+    amount_minor: int
+    asked_at: int
+    decided_at: int
+    payer: str
+    state: str
+    request: str
+    asked_by: str
+    reason: str
+    decided_by: str
+
+
+Decided = Payout | Hold | CardState | Report | Decision
+"""What people decided: no device says it again."""
+Item = Records | Grants | Incarnation | Branch | Prices | Decided
 
 
 class ArchiveBroken(Exception):
@@ -220,6 +284,13 @@ def _frame(item: Item) -> bytes:
         kind, payload = _PRICES, source + b"".join(_NUMBERS.pack(*row) for row in item.rows)
     elif isinstance(item, Payout):
         kind, payload = _PAYOUT, _SOURCE.pack(*item[:4]) + _REQUEST.pack(*item[4:8]) + _packed(*item[8:])
+    elif isinstance(item, CardState):
+        source = _SOURCE.pack(item.school_id, item.account_id, 0, item.changed_at)
+        kind, payload = _CARD_STATE, source + _STATE.pack(item.state, item.card_ref) + _packed(item.who)
+    elif isinstance(item, Report):
+        kind, payload = _REPORT, _SOURCE.pack(*item[:4]) + _LOSS.pack(*item[4:9]) + _packed(*item[9:])
+    elif isinstance(item, Decision):
+        kind, payload = _DECISION, _SOURCE.pack(*item[:4]) + _SALE.pack(*item[4:9]) + _packed(*item[9:])
     elif isinstance(item, Hold):
         source = _SOURCE.pack(item.school_id, 0, 0, item.changed_at)
         kind, payload = _HOLD, source + bytes((item.goes_on,)) + _packed(item.who, item.why)
@@ -259,14 +330,31 @@ def _item(kind: int, payload: bytes) -> Item | None:
         return Prices(school_id, epoch, moment, tuple(_NUMBERS.iter_unpack(rest)))
     if kind == _BRANCH and len(rest) >= _CHAIN_SIZE and (len(rest) - _CHAIN_SIZE) % SIZE == 0:
         return Branch(school_id, device_id, epoch, moment, rest[:_CHAIN_SIZE], rest[_CHAIN_SIZE:])
+    return _decided(kind, (school_id, device_id, epoch, moment), rest)
+
+
+def _decided(kind: int, source: tuple[int, int, int, int], rest: bytes) -> Decided | None:
+    school_id, device_id, _epoch, moment = source
     if kind == _PAYOUT and len(rest) >= _REQUEST.size:
         texts = _texts(rest[_REQUEST.size :])
         if len(texts) == 3:
-            return Payout(school_id, device_id, epoch, moment, *_REQUEST.unpack_from(rest), *texts)
+            return Payout(*source, *_REQUEST.unpack_from(rest), *texts)
     if kind == _HOLD and rest:
         texts = _texts(rest[1:])
         if len(texts) == 2:
             return Hold(school_id, moment, bool(rest[0]), *texts)
+    if kind == _CARD_STATE and len(rest) >= _STATE.size:
+        texts = _texts(rest[_STATE.size :])
+        if len(texts) == 1:
+            return CardState(school_id, device_id, moment, *_STATE.unpack_from(rest), *texts)
+    if kind == _REPORT and len(rest) >= _LOSS.size:
+        texts = _texts(rest[_LOSS.size :])
+        if len(texts) == 5:
+            return Report(*source, *_LOSS.unpack_from(rest), *texts)
+    if kind == _DECISION and len(rest) >= _SALE.size:
+        texts = _texts(rest[_SALE.size :])
+        if len(texts) == 6:
+            return Decision(*source, *_SALE.unpack_from(rest), *texts)
     return None
 
 

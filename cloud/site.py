@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from cloud.archive import Archive
 from cloud.config import Config
 from cloud.keys import Vault
 
@@ -17,6 +18,7 @@ class Site:
     config: Config
     engine: Engine
     vault: Vault
+    archive: Archive
     now: Callable[[], int]
     random_bytes: Callable[[int], bytes]
     sleep: Callable[[float], None]

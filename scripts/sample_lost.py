@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine
 
 from cloud import db
+from cloud.archive import Archive
 from cloud.keys import Vault
 from cloud.losses import service as losses
 from protocols.ledger import record
@@ -19,11 +20,11 @@ LATER = sample.NOW + 18 * 60
 """12:03: the pictures are of then."""
 
 
-def lose(engine: Engine, vault: Vault) -> None:
+def lose(engine: Engine, vault: Vault, archive: Archive) -> None:
     """Masha's card is reported; line 1 is cut off, and somebody eats a lunch there."""
     with db.begin(engine) as conn:
         one = losses.report(
-            conn, vault, sample.SCHOOL, sample.MASHA, sample.card_ref(sample.MASHA),
+            conn, vault, archive, sample.SCHOOL, sample.MASHA, sample.card_ref(sample.MASHA),
             reporter="parent", who="adult 1", lost_at=sample.NOW, now=sample.NOW,
         )  # fmt: skip
         for device_id in (sample.GATE_1, sample.GATE_2, sample.LINE_2):

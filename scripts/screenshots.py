@@ -158,7 +158,8 @@ def screenshots(out: Path) -> None:
         with running(app) as address:
             for shot in SHOTS:
                 take(browser, cookies(app, address, shot), address, shot, out)
-        sample_lost.lose(app.extensions["site"].engine, app.extensions["site"].vault)
+        site = app.extensions["site"]
+        sample_lost.lose(site.engine, site.vault, site.archive)
         later = create_app(config, now=lambda: sample_lost.LATER)
         with running(later) as address:
             for shot in LOST_SHOTS:

@@ -22,7 +22,7 @@ _END_OF = {kind: end for end, kind in _ENDS.items()}
 class Alarm(NamedTuple):
     """`kind`: recovery, recovery_over, fork, witness_forged, archive_short,
     clock_refused, clock_confirmed, table_refused, payout_refused, payout_unread,
-    payouts_held, payouts_released, journal_begins_later, lost_card_refused, card_copied,
+    payouts_held, payouts_released, journal_begins_later, lost_card_refused, lost_card_unread, card_copied,
     card_unproven, number_shared, reader_dead.
     `over_at`: when it was over by itself, 0 while it is not.
     """

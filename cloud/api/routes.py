@@ -46,7 +46,7 @@ def take_cards() -> dict[str, Any]:
     if not isinstance(operations, list) or len(operations) > cards.BATCH_MAX:
         abort(400)
     with begin(g.site.engine) as conn:
-        answers = service.take(conn, g.site.vault, g.desk, operations, g.now)
+        answers = service.take(conn, g.site.vault, g.site.archive, g.desk, operations, g.now)
     return {
         "results": [
             {"op_id": one.op_id, "result": "refused" if one.number else "accepted", "number": one.number,

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from cloud.accounting import service as accounting
+from cloud.archive import Archive
 from cloud.cards import service as cards
 from cloud.db import lock_school
 from cloud.devices import service as devices
@@ -21,19 +22,20 @@ from protocols.ids import hex8
 
 
 def take(
-    conn: Connection, vault: Vault, desk: cards.Desk, operations: list[Any], now: int
+    conn: Connection, vault: Vault, archive: Archive, desk: cards.Desk, operations: list[Any], now: int
 ) -> list[cards.Answer]:
     """Do what a desk did, each operation once, and tell devices; a card that it blocks is reported lost."""
-    school_id = desk.school_id
+    school_id, who = desk.school_id, f"desk {desk.label}"
 
     def report(account_id: int, card_ref: bytes, lost_at: int, said_at: int) -> None:
         losses.report(
-            conn, vault, school_id, account_id, card_ref, reporter=losses.OFFICE, who=f"desk {desk.label}",
+            conn, vault, archive, school_id, account_id, card_ref, reporter=losses.OFFICE, who=who,
             lost_at=lost_at, said_at=said_at, now=now,
         )  # fmt: skip
 
     lock_school(conn, school_id)
-    answers, changes = cards.perform(conn, vault, desk, operations, now=now, report=report)
+    answers, changes = cards.perform(conn, vault, archive, desk, operations, now=now, report=report)
+    losses.settle(conn, archive, school_id, by=who, now=now)
     if changes:
         devices.publish_tables(conn, vault, school_id, now)
     return answers

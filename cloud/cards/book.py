@@ -321,6 +321,14 @@ def day_of(conn: Connection, school_id: int, now: int) -> int:
     return SchoolTime(people.school(conn, school_id).time_zone, "ru").day(now)
 
 
+def closed_card(school_id: int, card_ref: bytes, account_id: int, now: int) -> dict[str, Any]:
+    """The row of a card of which nothing is known but that it is this account's, and closed."""
+    return {
+        "school_id": school_id, "card_ref": card_ref, "account_id": account_id, "kind": KINDS[0],
+        "status": BLOCKED, "issued_at": now, "protected": 0, "weak": 1, "key_version": 0, "until_day": None,
+    }  # fmt: skip
+
+
 def is_over(until_day: int | None, today: int) -> bool:
     """Whether the last day of a card has passed."""
     return until_day is not None and until_day < today

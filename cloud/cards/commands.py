@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.table import Table as Shown
 
+from cloud.archive import Archive
 from cloud.cards import service as cards
 from cloud.cli import with_config, with_school
 from cloud.config import Config, ConfigError, write_private
@@ -22,6 +23,7 @@ from cloud.csv_file import read_table
 from cloud.db import begin, engine, lock_school, reading
 from cloud.devices import service as devices
 from cloud.keys import Vault
+from cloud.losses import service as losses
 from protocols.card import printed
 from protocols.errors import Fault
 from protocols.money import minor_from_text, text_from_minor
@@ -68,6 +70,7 @@ def import_file(
             if dry_run:
                 raise _Undo
             if done.applied.changed:
+                losses.settle(conn, Archive(config.archive_dir), school, by="import", now=now)
                 devices.publish_tables(conn, vault, school, now)
     except _Undo:
         pass

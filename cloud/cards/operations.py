@@ -9,8 +9,9 @@
 
 Promises: the same op_id with the same content is answered with the number of the
 first time and does nothing; with other content it is refused; ids of cards are hashed at once and
-stand in no row, answer or log; one operation is applied as a whole or not at all.  What
-a report of a lost card means is its caller's (losses).
+stand in no row, answer or log; one operation is applied as a whole or not at all; what was
+given out or wiped stands in the raw archive before it is committed.  What a report of a lost card means is
+its caller's (losses).
 """
 
 import json
@@ -20,7 +21,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from cloud.cards import book, store
+from cloud.archive import Archive, Decided
+from cloud.cards import book, states, store
 from cloud.cards.book import ACTIVE, KINDS, TEMPORARY, CardRefused, Wish
 from cloud.cards.desks import Desk
 from cloud.keys import Vault
@@ -68,20 +70,33 @@ class _Taker(NamedTuple):
 
     conn: Connection
     vault: Vault
+    archive: Archive
     desk: Desk
     report: Report
     today: int
     now: int
 
+    @property
+    def who(self) -> str:
+        """Whose word it is."""
+        return f"desk {self.desk.label}"
+
 
 def perform(
-    conn: Connection, vault: Vault, desk: Desk, operations: list[Any], *, now: int, report: Report
+    conn: Connection,
+    vault: Vault,
+    archive: Archive,
+    desk: Desk,
+    operations: list[Any],
+    *,
+    now: int,
+    report: Report,
 ) -> tuple[list[Answer], int]:
     """Take operations in their order; returns an answer for each, and how many changed what devices know.
 
     A change that `report` has told devices of is not counted.
     """
-    taker = _Taker(conn, vault, desk, report, book.day_of(conn, desk.school_id, now), now)
+    taker = _Taker(conn, vault, archive, desk, report, book.day_of(conn, desk.school_id, now), now)
     store.desk_seen(conn, desk.school_id, desk.desk_id, now)
     answers, changes = [], 0
     for told in operations:
@@ -126,12 +141,13 @@ def _apply(taker: _Taker, one: _Operation) -> bool:
         return _block(taker, one)
     conn, school_id = taker.conn, taker.desk.school_id
     card_ref = credential.card_ref(taker.vault.reference_key(school_id), credential.canonical(one.credential))
-    known = store.get(conn, school_id, card_ref)
     if one.op == WIPE:
         # A card that nobody has any more is wiped, whoever said so first.
-        if known is not None:
-            store.remove(conn, school_id, card_ref)
-        return known is not None
+        said: list[Decided] = []
+        is_gone = states.wipe(conn, school_id, card_ref, said, who=taker.who, now=taker.now)
+        taker.archive.append(said, taker.now)
+        return is_gone
+    known = store.get(conn, school_id, card_ref)
     if known is None:
         raise CardRefused(CARD_UNKNOWN, "nobody has this card")
     if not known.protected:
@@ -149,6 +165,9 @@ def _give(taker: _Taker, one: _Operation) -> bool:
     wish = Wish(numbers, account_id, one.kind, one.until_day, one.key_version)
     changed = cards.give(wish, today=taker.today, now=taker.now, reopens=True)
     cards.write(conn)
+    said: list[Decided] = []
+    states.given(school_id, numbers.card_ref, account_id, said, who=taker.who, now=taker.now)
+    taker.archive.append(said, taker.now)
     if one.op == REPLACE:
         for row in store.of_account(conn, school_id, account_id):
             if row.card_ref != numbers.card_ref and row.kind == KINDS[0] and row.status == ACTIVE:

@@ -36,6 +36,7 @@ from cloud.cards.masters import (
     versions,
 )
 from cloud.cards.operations import BATCH_MAX, Answer, Report, perform
+from cloud.cards.states import STATES, block, read_again, unblock
 from cloud.keys import Vault
 from cloud.people import service as people
 from protocols.card import credential
@@ -45,6 +46,7 @@ __all__ = [
     "COLUMNS",
     "KINDS",
     "ROLES",
+    "STATES",
     "TEMPORARY",
     "Answer",
     "CardRefused",
@@ -57,6 +59,7 @@ __all__ = [
     "Report",
     "Spelling",
     "add_desk",
+    "block",
     "cards_for_desk",
     "desk_file",
     "desk_of",
@@ -66,9 +69,11 @@ __all__ = [
     "import_cards",
     "make_all",
     "perform",
+    "read_again",
     "retire",
     "revoke_desk",
     "rotate",
+    "unblock",
     "versions",
 ]
 
@@ -180,14 +185,10 @@ def find(conn: Connection, vault: Vault, school_id: int, text: str) -> Card | No
     return None if row is None else _card(row)
 
 
-def block(conn: Connection, school_id: int, card_ref: bytes) -> bool:
-    """Close a card; False when there is none or it is closed.  Acts at a device with its next table."""
-    return store.set_status(conn, school_id, card_ref, BLOCKED)
-
-
-def unblock(conn: Connection, school_id: int, card_ref: bytes) -> bool:
-    """Open a blocked card again; False when there is none or it is open."""
-    return store.set_status(conn, school_id, card_ref, ACTIVE)
+def at(conn: Connection, school_id: int, card_ref: bytes) -> Card | None:
+    """The card of a reference, or None when nobody has it."""
+    row = store.get(conn, school_id, card_ref)
+    return None if row is None else _card(row)
 
 
 def of_account(conn: Connection, school_id: int, account_id: int) -> list[Card]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from cloud.alarms import service as alarms
-from cloud.archive import Archive, Branch, Grants, Hold, Incarnation, Item, Payout, Prices, Records
+from cloud.archive import Archive, Branch, Decided, Grants, Incarnation, Item, Prices, Records
 from cloud.db import lock_school
 from cloud.devices import service as devices
 from cloud.ingest import store
@@ -75,7 +75,7 @@ def parts(archive: Archive, school_id: int) -> Iterator[list[Item]]:
     part: list[Item] = []
     size = 0
     for item in archive.read():
-        if item.school_id != school_id or isinstance(item, Incarnation | Payout | Hold):
+        if item.school_id != school_id or isinstance(item, Incarnation | Decided):
             continue
         part.append(item)
         size += len(item.rows) if isinstance(item, Grants | Prices) else len(item.raw) // record.SIZE
@@ -86,14 +86,9 @@ def parts(archive: Archive, school_id: int) -> Iterator[list[Item]]:
         yield part
 
 
-def requests(archive: Archive, school_id: int) -> list[Payout]:
-    """What the archive holds of money that went back to parents, in its order."""
-    return [item for item in archive.read() if isinstance(item, Payout) and item.school_id == school_id]
-
-
-def holds(archive: Archive, school_id: int) -> list[Hold]:
-    """What the archive holds of payouts that were held and let go on, in its order."""
-    return [item for item in archive.read() if isinstance(item, Hold) and item.school_id == school_id]
+def decided(archive: Archive, school_id: int) -> list[Decided]:
+    """What people of a school decided, which no device says again, in the order of the archive."""
+    return [item for item in archive.read() if isinstance(item, Decided) and item.school_id == school_id]
 
 
 def inbox_of(conn: Connection, fleet: Fleet, items: list[Item]) -> Inbox:

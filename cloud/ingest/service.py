@@ -29,6 +29,7 @@ from cloud.ingest.needs import Needs
 from cloud.ingest.outgoing import Outgoing
 from cloud.ingest.prices import Prices
 from cloud.keys import Vault
+from cloud.losses import service as losses
 from cloud.memory import collecting_later
 from cloud.payouts import service as payouts
 from protocols.errors import name
@@ -196,12 +197,12 @@ class Ingest:
     def _read_archive(self, school_id: int) -> None:
         """Bring the database up to its archive; may be done again at any time.
 
-        Payouts first: what left a purse is not there for the sales that follow.
+        Payouts first: what left a purse is not there for the sales that follow.  Cards that people closed are
+        closed before a device is told anything.
         """
+        decided = recovery.decided(self._archive, school_id)
         with begin(self._engine) as conn:
-            now = int(self._clock())
-            payouts.read_again(conn, school_id, recovery.requests(self._archive, school_id), now)
-            payouts.hold_again(conn, school_id, recovery.holds(self._archive, school_id), now)
+            payouts.read_again(conn, school_id, decided, int(self._clock()))
         for items in recovery.parts(self._archive, school_id):
             with begin(self._engine) as conn:
                 lock_school(conn, school_id)
@@ -211,6 +212,7 @@ class Ingest:
                 batch.finish(None)
             self.record_count += batch.record_count
         with begin(self._engine) as conn:
+            losses.read_again(conn, self._vault, school_id, decided, int(self._clock()))
             devices.end_recovery(conn, school_id, int(self._clock()))
 
     def _end_unfinished(self) -> None:

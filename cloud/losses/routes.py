@@ -68,7 +68,14 @@ def found(number: int) -> Response:
         _own(conn, one.account_id)
         if one.may_undo(g.now):
             service.found(
-                conn, g.site.vault, g.session.school_id, number, by=_adult(), reason="undone", now=g.now
+                conn,
+                g.site.vault,
+                g.site.archive,
+                g.session.school_id,
+                number,
+                by=_adult(),
+                reason="undone",
+                now=g.now,
             )
     return redirect(url_for("family_cards.lost", number=number), 303)
 
@@ -134,7 +141,14 @@ def found_again(number: int) -> Answer:
         return _refused(gettext("Write down how you know that the card is back."))
     with begin(g.site.engine) as conn:
         ended = service.found(
-            conn, g.site.vault, g.session.school_id, number, by=_who(), reason=reason, now=g.now
+            conn,
+            g.site.vault,
+            g.site.archive,
+            g.session.school_id,
+            number,
+            by=_who(),
+            reason=reason,
+            now=g.now,
         )
     if ended is None:
         abort(404)
@@ -157,7 +171,15 @@ def take_back(number: int) -> Answer:
         with begin(g.site.engine) as conn:
             after = service.look(conn, g.session.school_id, _one(conn, number)).after
             service.ask(
-                conn, g.session.school_id, number, after, chosen, by=_who(), reason=_reason(), now=g.now
+                conn,
+                g.site.archive,
+                g.session.school_id,
+                number,
+                after,
+                chosen,
+                by=_who(),
+                reason=_reason(),
+                now=g.now,
             )
     except service.Refused:
         return _refused(gettext("Write down why the purchases are returned."))
@@ -169,7 +191,9 @@ def decide(number: int) -> Answer:
     asked, agree = request.form.get("request", ""), request.form.get("answer") == "yes"
     try:
         with begin(g.site.engine) as conn:
-            service.decide(conn, g.session.school_id, asked, by=_who(), agree=agree, now=g.now)
+            service.decide(
+                conn, g.site.archive, g.session.school_id, asked, by=_who(), agree=agree, now=g.now
+            )
     except service.Refused:
         return _refused(gettext("Another person has to agree, signed in by a link of their own."))
     return redirect(url_for("lost_cards.one", number=number), 303)
@@ -200,7 +224,7 @@ def _report(conn: Connection, account_id: int, reporter: str, who: str, reason: 
         abort(404)
     try:
         return service.report(
-            conn, g.site.vault, g.session.school_id, account_id, card_ref,
+            conn, g.site.vault, g.site.archive, g.session.school_id, account_id, card_ref,
             reporter=reporter, who=who, reason=reason, lost_at=_lost_at(), now=g.now,
         )  # fmt: skip
     except service.NoSuchCard:

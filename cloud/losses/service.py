@@ -1,8 +1,9 @@
 """Lost cards as pages and commands use them: report, find again, see what holds and what happened.
 
 Promises: a report blocks the card and publishes the tables that say so in one transaction; the same report
-again is the one that was made; each keeps who, why and when, and none is ever deleted.  Money of the account,
-its rights and its history are not touched: they are not on the card.
+again is the one that was made; each keeps who, why and when, and none is ever deleted; what was said stands
+in the raw archive before it is committed (again.py).  Money of the account, its rights and its history are
+not touched: they are not on the card.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,12 +11,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from cloud.archive import Archive, Decided
 from cloud.cards import service as cards
 from cloud.db import lock_school
 from cloud.devices import service as devices
 from cloud.formats import SchoolTime, is_known_time
 from cloud.keys import Vault
 from cloud.losses import store
+from cloud.losses.again import read_again, report_of
 from cloud.losses.force import Door, Force, applied, force
 from cloud.losses.takebacks import (
     ALONE_MINOR,
@@ -40,7 +43,7 @@ from protocols.ledger.record import tap_aux
 
 __all__ = [
     "ALONE_MINOR", "PURCHASE", "REFUSED", "Door", "Force", "Place", "Refused", "Sale", "Use", "Waiting",
-    "ask", "decide", "drive", "sales_of", "step", "waiting",
+    "ask", "decide", "drive", "read_again", "sales_of", "step", "waiting",
 ]  # fmt: skip
 
 PARENT, OFFICE, CONTACT_CENTRE = REPORTERS = "parent", "office", "contact_centre"
@@ -50,6 +53,8 @@ LOOK_S = 35 * 86_400
 """Devices may be silent for a month; what comes longer than this after a report is not read."""
 LOST_BEFORE_MAX_S = 14 * 86_400
 TOLD_AGAIN_S = 3600
+WIPED, GIVEN = "wiped", "given"
+"""Why a report ended that nobody ended: its card was wiped, or given out anew."""
 _NOT_TAKEN = (CARD_BLOCKED, CARD_COPY)
 
 
@@ -82,6 +87,11 @@ class Lost(NamedTuple):
     def is_open(self) -> bool:
         """Whether the card is still looked for."""
         return self.ended_at is None
+
+    @property
+    def is_over_by_itself(self) -> bool:
+        """Whether it ended with the card: wiped, or given out anew."""
+        return self.end_reason in (WIPED, GIVEN)
 
     @property
     def undo_until(self) -> int:
@@ -120,6 +130,7 @@ class CardLine(NamedTuple):
 def report(
     conn: Connection,
     vault: Vault,
+    archive: Archive,
     school_id: int,
     account_id: int,
     card_ref: bytes,
@@ -146,13 +157,15 @@ def report(
         if earlier.account_id == account_id and card.is_blocked:
             return _lost(earlier, is_blocked=True)
         store.end(conn, school_id, earlier.number, who, reason, now)
-    cards.block(conn, school_id, card_ref)
+    said: list[Decided] = []
+    cards.block(conn, school_id, card_ref, said, who=who, now=now)
     version = devices.publish_tables(conn, vault, school_id, now)
     number = store.next_number(conn, school_id)
     reported_at = min(now, max(now if said_at is None else said_at, now - LOST_BEFORE_MAX_S))
     since = min(reported_at, max(lost_at, now - LOST_BEFORE_MAX_S))
     row = school_id, number, account_id, card_ref, reporter, who, reason, since, reported_at, version
     store.add(conn, row)
+    _keep(conn, archive, school_id, [earlier.number, number] if earlier is not None else [number], said, now)
     notifications.enqueue_card(conn, school_id, notifications.CARD_BLOCKED, account_id, reported_at, now)
     made = lost(conn, school_id, number)
     if made is None:
@@ -160,8 +173,24 @@ def report(
     return made
 
 
+def _keep(
+    conn: Connection, archive: Archive, school_id: int, numbers: Iterable[int], said: list[Decided], now: int
+) -> None:
+    """Put reports as they stand, and what was done with cards, where a restore finds them."""
+    rows = [store.lost_card(conn, school_id, number) for number in numbers]
+    archive.append([*(report_of(row, now) for row in rows), *said], now)
+
+
 def found(
-    conn: Connection, vault: Vault, school_id: int, number: int, *, by: str, reason: str, now: int
+    conn: Connection,
+    vault: Vault,
+    archive: Archive,
+    school_id: int,
+    number: int,
+    *,
+    by: str,
+    reason: str,
+    now: int,
 ) -> Lost | None:
     """The card is there again and opens with each device's next table; None when there is no such report.
 
@@ -171,10 +200,24 @@ def found(
     row = store.lost_card(conn, school_id, number)
     if row is not None and row.ended_at is None:
         store.end(conn, school_id, number, by, reason, now)
+        said: list[Decided] = []
         if _card(conn, school_id, row.account_id, bytes(row.card_ref)) is not None:
-            cards.unblock(conn, school_id, bytes(row.card_ref))
+            cards.unblock(conn, school_id, bytes(row.card_ref), said, who=by, now=now)
+        _keep(conn, archive, school_id, [number], said, now)
         devices.publish_tables(conn, vault, school_id, now)
     return lost(conn, school_id, number)
+
+
+def settle(conn: Connection, archive: Archive, school_id: int, *, by: str, now: int) -> int:
+    """End the reports whose card was wiped, opened or given to another pupil meanwhile; returns how many."""
+    ended = []
+    for row in store.open_reports(conn, school_id):
+        card = cards.at(conn, school_id, bytes(row.card_ref))
+        if card is None or card.account_id != row.account_id or not card.is_blocked:
+            store.end(conn, school_id, row.number, by, WIPED if card is None else GIVEN, now)
+            ended.append(row.number)
+    _keep(conn, archive, school_id, ended, [], now)
+    return len(ended)
 
 
 def lost(conn: Connection, school_id: int, number: int) -> Lost | None:

@@ -25,6 +25,12 @@ def open_of_card(conn: Connection, school_id: int, card_ref: bytes) -> Any:
     return rows[0] if rows else None
 
 
+def open_reports(conn: Connection, school_id: int) -> Sequence[Any]:
+    """Every open report of a school."""
+    statement = "SELECT * FROM lost_card WHERE school_id = ? AND ended_at IS NULL ORDER BY number"
+    return bulk.select(conn, statement, (school_id,))
+
+
 def of_accounts(conn: Connection, school_id: int, account_ids: Iterable[int]) -> Sequence[Any]:
     """Every report about cards of these accounts, the newest first."""
     statement = "SELECT * FROM lost_card WHERE school_id = ? AND account_id IN ? ORDER BY number DESC"

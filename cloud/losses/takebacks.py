@@ -2,9 +2,10 @@
 
 Promises: a sale is taken back once, under one key of the books; the money goes where it came from, so a meal
 that a fund paid gives nothing to the purse; beyond ALONE_MINOR of one report nothing is posted until a second
-person has agreed to the same hash.  Who pays: the school's `loss:card`, or the caterer where the till had
-applied the block before it sold (docs/decisions).  Posted only when the till's journal has passed the day of
-the sale: until then the canteen may still cancel it, and its price would come back twice.
+person has agreed to the same hash.  A decision stands in the raw archive before it is committed.  Who pays:
+the school's `loss:card`, or the caterer where the till had applied the block before it sold (docs/decisions).
+Posted only when the till's journal has passed the day of the sale: until then the canteen may still cancel
+it, and its price would come back twice.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, Engine
 from cloud.accounting import service as accounting
 from cloud.accounting.service import CATERER, CLAIM, LOST_CARDS, Entry
 from cloud.alarms import service as alarms
+from cloud.archive import Archive, Decision
 from cloud.benefits import service as benefits
 from cloud.db import begin, lock_school, reading
 from cloud.devices import service as devices
@@ -95,6 +97,7 @@ def can_be_taken_back(use: Use, known: Sale | None) -> bool:
 
 def ask(
     conn: Connection,
+    archive: Archive,
     school_id: int,
     number: int,
     uses: Sequence[Use],
@@ -132,11 +135,30 @@ def ask(
         for use in fresh
     ]  # fmt: skip
     store.ask(conn, rows)
+    _keep(conn, archive, school_id, [use.place for use in fresh], now)
     step(conn, school_id, now)
     return request
 
 
-def decide(conn: Connection, school_id: int, request: str, *, by: str, agree: bool, now: int) -> int:
+def _keep(conn: Connection, archive: Archive, school_id: int, places: Sequence[Place], now: int) -> None:
+    """Put decisions as they stand where a restore finds them."""
+    rows = [row for row in store.sales_at(conn, school_id, places) if _place(row) in places]
+    archive.append(
+        [
+            Decision(
+                school_id, *_place(row)[:2], now, row.seq, row.number, row.amount_minor, row.asked_at,
+                row.decided_at or 0, row.payer, row.state, row.request, row.asked_by, row.reason,
+                row.decided_by,
+            )
+            for row in rows
+        ],
+        now,
+    )  # fmt: skip
+
+
+def decide(
+    conn: Connection, archive: Archive, school_id: int, request: str, *, by: str, agree: bool, now: int
+) -> int:
     """A second person's word; returns how many sales it was about, 0 when nothing waits under this hash.
 
     Refused: the same person as who asked, or nobody.
@@ -148,6 +170,7 @@ def decide(conn: Connection, school_id: int, request: str, *, by: str, agree: bo
     if not by.strip() or by.strip().casefold() == rows[0].asked_by.strip().casefold():
         raise Refused("another person has to agree")
     count = store.decide(conn, school_id, request, AGREED if agree else DECLINED, by, now)
+    _keep(conn, archive, school_id, [_place(row) for row in rows], now)
     step(conn, school_id, now)
     return count
 

@@ -182,9 +182,8 @@ def held(conn: Connection, school_id: int) -> Hold | None:
     return Hold(*row) if row is not None else None
 
 
-def hold_again(conn: Connection, school_id: int, changes: Sequence[kept.Hold], now: int) -> None:
+def _hold_again(conn: Connection, school_id: int, last: kept.Hold | None, now: int) -> None:
     """Bring the hold of a school up to the last word of the archive."""
-    last = changes[-1] if changes else None
     if last is not None and not last.goes_on and held(conn, school_id) is None:
         store.add_hold(conn, school_id, last.changed_at, last.why)
         alarms.raise_alarm(conn, school_id, "payouts_held", last.why, now)
@@ -270,13 +269,15 @@ def _keep(archive: Archive, row: Any, state: str, now: int, part: int = 0) -> No
     archive.append([change], now)
 
 
-def read_again(conn: Connection, school_id: int, changes: Sequence[kept.Payout], now: int) -> None:
-    """Bring requests up to what the archive says of them, in its order; what is known changes nothing.
+def read_again(conn: Connection, school_id: int, decided: Sequence[kept.Decided], now: int) -> None:
+    """Bring requests and the hold up to what the archive says of them, in its order; what is known changes
+    nothing.
 
     A change that was archived and never committed counts when it is the last:
     nothing else was decided after it.  One that another followed does not count.
     """
     lock_school(conn, school_id)
+    changes = [one for one in decided if isinstance(one, kept.Payout)]
     last = {change.external_key: change for change in changes}
     parts = {(change.external_key, change.parts): change for change in changes if change.part_minor}
     for key, change in last.items():
@@ -306,6 +307,8 @@ def read_again(conn: Connection, school_id: int, changes: Sequence[kept.Payout],
         )  # fmt: skip
         total = before + sum(each.part_minor for each in found.values())
         store.put_back(conn, values, (change.parts, total, STATES[change.state]))
+    holds = [one for one in decided if isinstance(one, kept.Hold)]
+    _hold_again(conn, school_id, holds[-1] if holds else None, now)
 
 
 def _end(conn: Connection, school_id: int, row: Any, state: str, now: int) -> None:

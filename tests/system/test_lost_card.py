@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cloud import db
+from cloud.archive import Archive
+from cloud.config import Config
 from cloud.keys import Vault
 from cloud.losses import service as losses
 from protocols.errors import CARD_BLOCKED
@@ -74,7 +76,7 @@ def test_block_is_in_force_when_the_board_has_said_so(folder) -> None:
         play = Play(town, taps, day_start=START, begun=time.monotonic())
         assert play.run(PATIENCE_S, lambda done: None).reasons == []
         os.kill(stopped.pid or 0, signal.SIGSTOP)
-        one = report(watch, Vault(config.keys_dir), parse_hex8(key))
+        one = report(watch, config, parse_hex8(key))
         seen = watch.until(one, lambda each: each.force.closed == len(BOARDS) - 1)
         quiet = time.monotonic() + QUIET_S
         while time.monotonic() < quiet:
@@ -95,11 +97,12 @@ def test_block_is_in_force_when_the_board_has_said_so(folder) -> None:
         town.stop()
 
 
-def report(watch: Watch, vault: Vault, account_id: int) -> losses.Lost:
+def report(watch: Watch, config: Config, account_id: int) -> losses.Lost:
     with db.begin(watch.engine) as conn:
         card = losses.cards_of(conn, watch.school_id, [account_id])[account_id][0]
         return losses.report(
-            conn, vault, watch.school_id, account_id, card.card_ref,
+            conn, Vault(config.keys_dir), Archive(config.archive_dir), watch.school_id, account_id,
+            card.card_ref,
             reporter=losses.PARENT, who="adult 1", lost_at=REPORTED, now=REPORTED,
         )  # fmt: skip
 

@@ -46,7 +46,7 @@ def test_operation_is_taken_once(pages: Pages, desk: Desk) -> None:
     card = found(pages, PROOF)
     assert (card.account_id, card.is_protected, card.key_version) == (sample.MASHA, True, 3)
     with begin(pages.engine) as conn:
-        cards.block(conn, sample.SCHOOL, card.card_ref)
+        cards.block(conn, sample.SCHOOL, card.card_ref, [], who="office", now=1)
     # The answer was lost and it comes again: a card that was blocked meanwhile stays so.
     assert desk.send(one) == [("accepted", 0)]
     assert found(pages, PROOF).status == "blocked"
@@ -78,6 +78,45 @@ def test_wiped_card_is_free_for_anybody(pages: Pages, desk: Desk) -> None:
     assert found(pages, BARE).account_id == sample.SISTER
 
 
+@pytest.mark.parametrize(
+    ("op", "who", "why", "title"),
+    [
+        ("wipe", None, "wiped", "Карта очищена"),
+        ("issue", sample.MASHA, "given", "Карта выдана заново"),
+        ("issue", sample.SISTER, "given", "Карта выдана заново"),
+    ],
+)
+def test_lost_card_in_the_hand_of_a_desk_is_looked_for_no_more(
+    pages: Pages, desk: Desk, op: str, who: int | None, why: str, title: str
+) -> None:
+    desk.send(desk.make("issue", student(pages, sample.MASHA), "em:01026F6C3A", kind="fob"))
+    fob = found(pages, "em:01026F6C3A")
+    with begin(pages.engine) as conn:
+        one, other = (
+            losses.report(
+                conn, pages.site.vault, pages.site.archive, sample.SCHOOL, sample.MASHA, card_ref,
+                reporter=losses.PARENT, who="adult 1", lost_at=pages.clock.now, now=pages.clock.now,
+            )
+            for card_ref in (fob.card_ref, sample.card_ref(sample.MASHA))
+        )  # fmt: skip
+    if who == sample.SISTER:
+        # As a card that was wiped, and whose wiping has not come yet.
+        with begin(pages.engine) as conn:
+            bulk.run(conn, "DELETE FROM card_alias WHERE card_ref = ?", (fob.card_ref,))
+            bulk.run(conn, "DELETE FROM card WHERE card_ref = ?", (fob.card_ref,))
+    pupil = student(pages, who) if who else ""
+    assert desk.send(desk.make(op, pupil, "em:01026F6C3A")) == [("accepted", 0)]
+    with begin(pages.engine) as conn:
+        ended, untouched = (losses.lost(conn, sample.SCHOOL, each.number) for each in (one, other))
+    assert ended is not None
+    assert (ended.is_open, ended.end_reason, ended.ended_by) == (False, why, "desk desk-1")
+    assert untouched == other
+    assert title in pages.parent().get(f"/lost/{one.number}").text
+    office = pages.staff()
+    assert title.lower() in office.get(f"/office/lost/{one.number}").text
+    assert title.lower() in office.get("/office/lost").text
+
+
 def test_replacing_closes_the_lost_card_and_leaves_the_fob(pages: Pages, desk: Desk) -> None:
     masha = student(pages, sample.MASHA)
     desk.send(
@@ -92,7 +131,7 @@ def test_replaced_and_blocked_cards_are_reports_of_lost_ones(pages: Pages, desk:
     masha, now = student(pages, sample.MASHA), pages.clock.now
     with begin(pages.engine) as conn:
         for card in cards.of_account(conn, sample.SCHOOL, sample.MASHA):
-            cards.block(conn, sample.SCHOOL, card.card_ref)
+            cards.block(conn, sample.SCHOOL, card.card_ref, [], who="office", now=1)
     fob = "em:01026F6C3A"
     desk.send(desk.make("issue", masha, PROOF, uid=BARE), desk.make("issue", masha, fob, kind="fob"))
     before = tables(pages)
@@ -157,7 +196,7 @@ def test_renewed_keys_change_the_version_and_nothing_else(pages: Pages, desk: De
     masha = student(pages, sample.MASHA)
     desk.send(desk.make("issue", masha, PROOF, uid=BARE, key_version=1))
     with begin(pages.engine) as conn:
-        cards.block(conn, sample.SCHOOL, found(pages, PROOF).card_ref)
+        cards.block(conn, sample.SCHOOL, found(pages, PROOF).card_ref, [], who="office", now=1)
     before, table = found(pages, PROOF), tables(pages)
     renewal = desk.make("renew", "", PROOF, uid=BARE, kind=None, key_version=3)
     assert desk.send(renewal, renewal) == [("accepted", 0)] * 2

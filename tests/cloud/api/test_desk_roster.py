@@ -70,7 +70,7 @@ def test_closed_card_and_one_of_who_has_left_stay_known(pages: Pages, desk: Desk
     masha = student(pages, sample.MASHA)
     desk.send(desk.make("issue", masha, PROOF, uid=BARE))
     with begin(pages.engine) as conn:
-        cards.block(conn, sample.SCHOOL, _card_ref(pages))
+        cards.block(conn, sample.SCHOOL, _card_ref(pages), [], who="office", now=1)
     assert lines(pages, desk)[PROOF]["blocked"]
     with begin(pages.engine) as conn:
         conn.exec_driver_sql(f"UPDATE pupil SET status = 'left' WHERE account_id = {sample.MASHA}")

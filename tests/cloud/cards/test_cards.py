@@ -71,8 +71,8 @@ def test_blocked_card_and_left_pupil_are_closed(store, vault, school):
             for account in (first, second)
         ]
         key_fob = cards.issue(conn, vault, school_id, first, "a:0F569FFF", NOW, kind="fob")
-        assert cards.block(conn, school_id, refs[0])
-        assert not cards.block(conn, school_id, refs[0])
+        assert cards.block(conn, school_id, refs[0], [], who="office", now=1)
+        assert not cards.block(conn, school_id, refs[0], [], who="office", now=1)
         conn.exec_driver_sql(f"UPDATE pupil SET status = 'left' WHERE account_id = {second}")
         active = {
             card.reference: (card.account_id, card.active)
@@ -84,7 +84,7 @@ def test_blocked_card_and_left_pupil_are_closed(store, vault, school):
             key_fob[:8]: (first, True),
             refs[1][:8]: (second, False),
         }
-        assert cards.unblock(conn, school_id, refs[0])
+        assert cards.unblock(conn, school_id, refs[0], [], who="office", now=1)
         assert {card.reference for card in cards.table_cards(conn, school_id).exact if card.active} == {
             refs[0][:8],
             key_fob[:8],
@@ -96,7 +96,7 @@ def test_import_is_idempotent_and_respects_blocks(store, vault, school):
     rows = [f"{ids(accounts)[0]};a:0F569FAB", f"{ids(accounts)[1]};a:04C716D07C564B"]
     assert load(store, vault, school_id, *rows) == (2, 2, [])
     with begin(store) as conn:
-        cards.block(conn, school_id, cards.reference(vault, school_id, "a:0F569FAB"))
+        cards.block(conn, school_id, cards.reference(vault, school_id, "a:0F569FAB"), [], who="office", now=1)
     assert load(store, vault, school_id, *rows) == (2, 0, [])
     with reading(store) as conn:
         assert [card.status for card in cards.of_account(conn, school_id, accounts[0])] == ["blocked"]

@@ -182,7 +182,7 @@ def test_blocked_card_stays_blocked_when_more_of_its_number_is_known(store, vaul
     read_in(store, vault, school, (0, EM_8, "em-24"))
     with begin(store) as conn:
         (card,) = cards.of_account(conn, school_id, accounts[0])
-        cards.block(conn, school_id, card.card_ref)
+        cards.block(conn, school_id, card.card_ref, [], who="office", now=1)
     read_in(store, vault, school, (0, EM_8, "em-24"), (0, EM, "hex"))
     made = board(store, vault, school, add_gate(store, vault, school, "wiegand"), monkeypatch)
     for said in SAID:

@@ -117,7 +117,7 @@ def test_blocked_copy_stays_a_copy(store, vault, school):
     school_id, (account, _second, _third) = school
     card_ref = give(store, vault, school_id, account, PROOF, uid=BARE)
     with begin(store) as conn:
-        cards.block(conn, school_id, card_ref)
+        cards.block(conn, school_id, card_ref, [], who="office", now=1)
     line = device(store, vault, school_id)
     assert shown(store, vault, school_id, line, BARE).flags == table.COPY
     assert shown(store, vault, school_id, line, PROOF).flags == table.BLOCKED

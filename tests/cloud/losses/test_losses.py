@@ -28,6 +28,7 @@ def report(world: World, account: int, **changed: object) -> losses.Lost:
         return losses.report(
             conn,
             world.vault,
+            world.archive,
             world.school,
             account,
             reference(account),
@@ -38,7 +39,14 @@ def report(world: World, account: int, **changed: object) -> losses.Lost:
 def found(world: World, number: int) -> losses.Lost | None:
     with db.begin(world.engine) as conn:
         return losses.found(
-            conn, world.vault, world.school, number, by="office", reason="brought", now=world.now
+            conn,
+            world.vault,
+            world.archive,
+            world.school,
+            number,
+            by="office",
+            reason="brought",
+            now=world.now,
         )
 
 
@@ -110,7 +118,7 @@ def test_same_report_again_is_the_one_that_was_made(world: World) -> None:
 def test_card_of_another_account_is_not_blocked(world: World) -> None:
     with pytest.raises(losses.NoSuchCard), db.begin(world.engine) as conn:
         losses.report(
-            conn, world.vault, world.school, world.pupils[0], reference(world.pupils[1]),
+            conn, world.vault, world.archive, world.school, world.pupils[0], reference(world.pupils[1]),
             reporter=losses.PARENT, who="adult 1", lost_at=NOON, now=NOON,
         )  # fmt: skip
     assert world.rows("SELECT status FROM card WHERE school_id = ?") == [("active",)] * 4
@@ -266,7 +274,9 @@ def test_card_that_was_opened_elsewhere_is_reported_again(world: World) -> None:
     account = world.pupils[0]
     one = report(world, account)
     with db.begin(world.engine) as conn:
-        cards.unblock(conn, world.school, reference(account))  # as a desk that has it in the hand
+        cards.unblock(
+            conn, world.school, reference(account), [], who="desk", now=world.now
+        )  # as a desk that has it in the hand
         assert [line.report for line in losses.cards_of(conn, world.school, [account])[account]] == [None]
     world.now += 60
     second = report(world, account)
@@ -289,7 +299,7 @@ def test_card_that_another_pupil_has_by_now_is_reported_by_the_new_family(world:
             (taker, reference(giver)),
         )  # fmt: skip
         new = losses.report(
-            conn, world.vault, world.school, taker, reference(giver),
+            conn, world.vault, world.archive, world.school, taker, reference(giver),
             reporter=losses.PARENT, who="adult 2", lost_at=NOON, now=NOON,
         )  # fmt: skip
     assert (new.account_id, new.number) == (taker, old.number + 1)

@@ -33,14 +33,14 @@ def ask(world: World, one: losses.Lost, *, by: str = "Petrova", places: object =
     chosen = [use.place for use in after] if places is None else places
     with db.begin(world.engine) as conn:
         return losses.ask(
-            conn, world.school, one.number, after, chosen,  # type: ignore[arg-type]
+            conn, world.archive, world.school, one.number, after, chosen,  # type: ignore[arg-type]
             by=by, reason="told at once", now=world.now,
         )  # fmt: skip
 
 
 def decide(world: World, request: str, by: str, *, agree: bool = True) -> int:
     with db.begin(world.engine) as conn:
-        return losses.decide(conn, world.school, request, by=by, agree=agree, now=world.now)
+        return losses.decide(conn, world.archive, world.school, request, by=by, agree=agree, now=world.now)
 
 
 def states(world: World, one: losses.Lost) -> list[tuple[str, str]]:
@@ -209,7 +209,7 @@ def test_sale_that_two_reports_tell_of_is_decided_once(world: World) -> None:
     _account, one = sold_after(world)
     with db.begin(world.engine) as conn:
         other = losses.report(
-            conn, world.vault, world.school, account, twin,
+            conn, world.vault, world.archive, world.school, account, twin,
             reporter=losses.PARENT, who="adult 1", lost_at=NOON, now=NOON,
         )  # fmt: skip
     assert ask(world, one)
@@ -224,7 +224,17 @@ def test_nobody_takes_back_without_name_and_reason(world: World, by: str, reason
     _account, one = sold_after(world)
     after = look(world, one).after
     with pytest.raises(losses.Refused), db.begin(world.engine) as conn:
-        losses.ask(conn, world.school, one.number, after, [after[0].place], by=by, reason=reason, now=NOON)
+        losses.ask(
+            conn,
+            world.archive,
+            world.school,
+            one.number,
+            after,
+            [after[0].place],
+            by=by,
+            reason=reason,
+            now=NOON,
+        )
 
 
 def test_only_purchases_after_the_report_are_taken_back(world: World) -> None:

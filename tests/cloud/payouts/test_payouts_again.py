@@ -119,13 +119,13 @@ def test_reading_the_archive_twice_changes_nothing(world) -> None:
 def test_a_request_comes_back_from_the_archive_byte_for_byte(tmp_path) -> None:
     change = Payout(7, 9, 2, 100, 1, 5_000, 1_200, 90, "Ключ-1", "уходит", "office")
     Archive(tmp_path).append([change], 100)
-    assert recovery.requests(Archive(tmp_path), 7) == [change]
-    assert recovery.requests(Archive(tmp_path), 8) == []
+    assert recovery.decided(Archive(tmp_path), 7) == [change]
+    assert recovery.decided(Archive(tmp_path), 8) == []
     path = next(tmp_path.glob("*.kka"))
     for cut in range(len(path.read_bytes())):
         whole = path.read_bytes()
         path.write_bytes(whole[:cut])
-        assert recovery.requests(Archive(tmp_path), 7) == []
+        assert recovery.decided(Archive(tmp_path), 7) == []
         path.write_bytes(whole)
 
 
