@@ -30,6 +30,7 @@ from cloud.config import Config, ConfigError
 from cloud.db import begin, engine, reading
 from cloud.keys import Vault
 from cloud.losses import routes as losses
+from cloud.meals import routes as meals
 from cloud.office import routes as office
 from cloud.parents import routes as parents
 from cloud.people import service as people
@@ -53,9 +54,11 @@ ADDRESS_LIMITS = {
 }
 KINDS = {
     "parents": "parent", "door": "parent", "family_cards": "parent",
-    "office": "staff", "office_door": "staff", "lost_cards": "staff",
+    "office": "staff", "office_door": "staff", "lost_cards": "staff", "goods": "staff",
 }  # fmt: skip
 """Whose session the pages of a blueprint belong to."""
+# Pages that take files; everything else is a form.
+LARGE = {"goods.upload": meals.UPLOAD_MAX, "goods.add_photo": meals.UPLOAD_MAX}
 
 
 class _Number(IntegerConverter):
@@ -155,6 +158,8 @@ def _prepare() -> None:
     """Language, session and school of the request, for the routes and templates."""
     g.site = site = _site()
     g.now = site.now()
+    if request.endpoint in LARGE:
+        request.max_content_length = LARGE[request.endpoint]
     wanted = request.cookies.get(LANGUAGE_COOKIE, "")
     g.language = wanted if wanted in formats.LANGUAGES else formats.DEFAULT_LANGUAGE
     g.session = g.school = None
@@ -204,7 +209,10 @@ def _add_language(app: Flask) -> None:
 
 
 def _add_blueprints(app: Flask) -> None:
-    family, staff = (parents.door, parents.pages, losses.parents), (office.door, office.pages, losses.office)
+    family, staff = (
+        (parents.door, parents.pages, losses.parents),
+        (office.door, office.pages, losses.office, meals.office),
+    )
     for blueprint in (*family, *staff, api.desk):
         app.register_blueprint(blueprint)
     if _site_of(app).config.demo:

@@ -107,6 +107,10 @@ class SchoolTime:
         """A day by its number since 1970-01-01: `1 сентября`, with the year."""
         return format_date(date.fromordinal(day + _EPOCH), "d MMMM y", locale=self.language)
 
+    def short_day(self, day: int) -> str:
+        """A day by its number since 1970-01-01: `вт 1` or `Tue 1`."""
+        return format_date(date.fromordinal(day + _EPOCH), "EEE d", locale=self.language)
+
     def clock(self, moment: int, *, seconds: bool = False) -> str:
         return self.local(moment).strftime("%H:%M:%S" if seconds else "%H:%M")
 

@@ -34,7 +34,7 @@ from cloud.db import begin  # noqa: E402
 from cloud.sessions import service as sessions  # noqa: E402
 from protocols.ids import hex8  # noqa: E402
 from reader_host.desk import bench as benches  # noqa: E402
-from scripts import sample_desk, sample_lost  # noqa: E402
+from scripts import sample_desk, sample_goods, sample_lost  # noqa: E402
 from scripts import sample_school as sample  # noqa: E402
 
 BYTES_MAX = 150 * 1024
@@ -71,6 +71,12 @@ SHOTS = (
 LOST_SHOTS = (
     Shot("lost-card-ru", "/lost/1"),
     Shot("lost-card-office-ru", "/office/lost/1", kind="staff", size=(1280, 1100), sharpness=1),
+)
+# With a kitchen.
+GOODS_SHOTS = (
+    Shot("goods-ru", "/office/goods", kind="staff", size=(1280, 1180), sharpness=1),
+    Shot("goods-one-ru", "/office/goods/6", kind="staff", size=(360, 1100), sharpness=1.3),
+    Shot("goods-menu-ru", "/office/menu", kind="staff", size=(360, 900), sharpness=1.3),
 )
 _DESK = f"?token={sample_desk.TOKEN}"
 # What lies on the reader of the sample desk, and the picture.
@@ -159,6 +165,10 @@ def screenshots(out: Path) -> None:
             for shot in SHOTS:
                 take(browser, cookies(app, address, shot), address, shot, out)
         site = app.extensions["site"]
+        sample_goods.cook(site.engine)
+        with running(app) as address:
+            for shot in GOODS_SHOTS:
+                take(browser, cookies(app, address, shot), address, shot, out)
         sample_lost.lose(site.engine, site.vault, site.archive)
         later = create_app(config, now=lambda: sample_lost.LATER)
         with running(later) as address:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Row
 
 from cloud.csv_file import Applied
+from cloud.meals import goods as catalogue_rules
 from cloud.meals import store
 from cloud.meals.cycle import COLUMNS as CYCLE_COLUMNS
 from cloud.meals.cycle import (
@@ -26,12 +27,25 @@ from cloud.meals.cycle import (
     set_cycle,
     set_day,
 )
-from cloud.meals.goods import COMPLEX, GoodRefused, catalogue, mark_checked, offered
+from cloud.meals.goods import (
+    COMPLEX,
+    NO_PRICE,
+    RETIRED,
+    SOLD,
+    UNCHECKED,
+    GoodRefused,
+    Kept,
+    catalogue,
+    mark_checked,
+    offered,
+)
 from cloud.meals.goods_file import COLUMNS as GOODS_COLUMNS
 from cloud.meals.goods_file import export_goods, import_goods
 from cloud.meals.importer import COLUMNS, import_menu
 from cloud.meals.menu import Item, MenuRefused, set_menu
-from cloud.meals.prices import Price, day_of_iso, on
+from cloud.meals.photos import PhotoRefused
+from cloud.meals.photos import checked as checked_photo
+from cloud.meals.prices import Price, day_of_iso, iso, on
 from cloud.meals.school_days import COLUMNS as DAYS_COLUMNS
 from cloud.meals.school_days import import_days, is_school_day
 from cloud.meals.words import HOT_MEALS, MEALS, TIMES, hot_meal, meal_of, word_of_hot_meal
@@ -43,12 +57,19 @@ __all__ = [
     "DAYS_COLUMNS",
     "GOODS_COLUMNS",
     "HOT_MEALS",
+    "MEALS",
+    "NO_PRICE",
+    "RETIRED",
+    "SOLD",
+    "UNCHECKED",
     "WORKBOOK_MAX",
     "GoodRefused",
     "Item",
+    "Kept",
     "Line",
     "MenuRefused",
     "Naming",
+    "PhotoRefused",
     "Plan",
     "catalogue",
     "clear_day",
@@ -59,6 +80,7 @@ __all__ = [
     "import_goods",
     "import_menu",
     "is_school_day",
+    "iso",
     "mark_checked",
     "meal_of",
     "offered",
@@ -116,6 +138,39 @@ def day_or_today(conn: Connection, school_id: int, text: str, now: int) -> int:
         return day_of_iso(text)
     except ValueError as error:
         raise Fault(FIELD_RANGE, "day", "no date such as 2026-09-01") from error
+
+
+def take_over(conn: Connection, school_id: int, number: int, day: int, who: str, now: int) -> None:
+    """Put a line of the devices' menu into the catalogue as it is, unchecked: the caller checks it.
+
+    GoodRefused when no line of that number is on sale, or the catalogue has it.
+    """
+    lines = {line.good_id: line for line in unchecked_lines(conn, school_id)}
+    if number not in lines:
+        raise GoodRefused("no such line")
+    line = lines[number]
+    meal = line.meal if line.meal in MEALS else ""
+    good = catalogue_rules.Good(
+        f"line-{number}", line.name, COMPLEX if meal else catalogue_rules.PRODUCT, meal=meal,
+        from_minute=line.from_minute, to_minute=line.to_minute,
+        prices=(Price(day, None, line.price_minor),), line=number,
+    )  # fmt: skip
+    catalogue_rules.save(conn, school_id, [catalogue_rules.check(good)], who=who, now=now)
+
+
+def checks(conn: Connection, school_id: int, number: int) -> Sequence[Row]:
+    """Who has checked a good, or changed it so that it lost its check, the newest first: what, who, at."""
+    return store.checks(conn, school_id, number)
+
+
+def put_photo(conn: Connection, school_id: int, number: int, raw: bytes, now: int) -> None:
+    """Keep a photo of a good, without what a phone wrote into it.  PhotoRefused when it is none."""
+    store.put_photo(conn, (school_id, number, *checked_photo(raw), now))
+
+
+def photo(conn: Connection, school_id: int, number: int) -> tuple[str, bytes] | None:
+    """(media type, bytes) of a good's photo, None where there is none."""
+    return store.photo(conn, school_id, number)
 
 
 def import_workbook(
