@@ -314,7 +314,15 @@ class Serve(RuleBasedStateMachine):
         for seq, lines in self.shown:
             what, sold, _kind = self.controller.journal[seq - 1]
             assert what == line.SALE
-            assert lines in (sold, ()), "another basket is shown than was sold"
+            assert lines == sold, "another basket is shown than was sold"
+
+    @invariant()
+    def next_card_pays_what_the_page_shows(self):
+        """Whenever nothing is on its way: neither more nor less, and the page says that it waits."""
+        if self.is_up and not self.controller.outbox and not self.controller.inbox:
+            if self.controller.basket:
+                assert self.controller.basket == self.till.lines()
+                assert self.till.waits_for_card
 
     @invariant()
     def nobody_pays_twice(self):
@@ -334,4 +342,4 @@ class Serve(RuleBasedStateMachine):
 
 
 TestServe = Serve.TestCase
-TestServe.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestServe.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
