@@ -189,3 +189,12 @@ def taken_back(conn: Connection, school_id: int, external_keys: Iterable[str]) -
     """Those of these external keys whose entries were taken back, by a void or by a person."""
     rows = store.correcting(conn, school_id, list(external_keys))
     return {row.corrects for row in rows if row.kind == "reversal"}
+
+
+def undone(conn: Connection, school_id: int, external_keys: Iterable[str]) -> set[str]:
+    """Those of these entries whose corrected entry was taken back since, and they with it."""
+    numbers = store.entries_by_key(conn, school_id, list(external_keys))
+    found = store.contents(conn, school_id, numbers.values())
+    corrected = {key: found[number][0].corrects for key, number in numbers.items()}
+    gone = taken_back(conn, school_id, {key for key in corrected.values() if key})
+    return {key for key, of in corrected.items() if of in gone}

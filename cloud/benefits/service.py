@@ -14,13 +14,13 @@ from sqlalchemy import Connection
 from cloud.accounting import service as accounting
 from cloud.benefits import store
 from cloud.benefits.importer import COLUMNS, import_benefits
-from cloud.benefits.settle import charge_key, settle, sweep
+from cloud.benefits.settle import charges, settle, sweep
 from cloud.meals import service as meals
 from protocols.ids import hex8
 
 __all__ = [
     "COLUMNS",
-    "charge_key",
+    "charges",
     "closed_by",
     "entitled",
     "fund_lines",

@@ -6,12 +6,13 @@ till whose clock ran ahead may be taken back to the day; a hot meal from money o
 to the fund when its pupil is entitled, the till that sold it has passed the day
 and no right to that meal is out or was used; of a basket one portion of it.
 One pupil, day and meal has one external key, so that there is never a second
-re-rating; all of it may run again at any time.  Nothing happens while a school
+re-rating; all of it may run again at any time.  Only when the sale was taken back, and the
+re-rating with it, does the next key pay for another one.  Nothing happens while a school
 recovers.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -29,9 +30,33 @@ _AHEAD_S = 3600
 _DAYS_END = 1 << 16  # days of records are u16
 
 
-def charge_key(account_id: int, day: int, meal: int) -> str:
-    """The external key of the one re-rating of a pupil, day and meal."""
-    return f"rerate:{hex8(account_id)}:{day}:{meal}"
+Place = tuple[int, int, int]
+"""(account_id, day, meal)"""
+
+
+class Charge(NamedTuple):
+    """The external key of the re-rating that counts, and whether it is in the books."""
+
+    key: str
+    stands: bool
+
+
+def charges(conn: Connection, school_id: int, places: Iterable[Place]) -> dict[Place, Charge]:
+    """Whether a re-rating has paid for these meals, and the key of it or of the one that may."""
+    found: dict[Place, Charge] = {}
+    waiting, number = list(places), 1
+    while waiting:
+        keys = {_charge_key(*place, number): place for place in waiting}
+        posted = accounting.posted(conn, school_id, keys)
+        undone = accounting.undone(conn, school_id, posted) if posted else set()
+        found |= {keys[key]: Charge(key, key in posted) for key in keys if key not in undone}
+        waiting, number = [keys[key] for key in sorted(undone)], number + 1
+    return found
+
+
+def _charge_key(account_id: int, day: int, meal: int, number: int) -> str:
+    first = f"rerate:{hex8(account_id)}:{day}:{meal}"
+    return first if number == 1 else f"{first}:{number}"
 
 
 def settle(conn: Connection, school_id: int, days: Iterable[int], now: int) -> list[int]:
@@ -128,11 +153,9 @@ def _rerate(
     # Here and not above: the service speaks for this file.
     from cloud.benefits import service
 
-    done = accounting.posted(conn, school_id, [charge_key(account, day, meal) for account, meal in chosen])
+    charge = charges(conn, school_id, [(account_id, day, meal) for account_id, meal in chosen])
     sales = {
-        key: _sold(sale)
-        for key, sale in sorted(chosen.items())
-        if charge_key(key[0], day, key[1]) not in done
+        key: _sold(sale) for key, sale in sorted(chosen.items()) if not charge[key[0], day, key[1]].stands
     }
     lines = accounting.lines_of(conn, school_id, sales.values())
     owed = accounting.debts(conn, school_id, {account_id for account_id, _meal in sales})
@@ -150,7 +173,7 @@ def _rerate(
             back = ((own[1], to_credit), (own[0], sale.price - to_credit))
             entries.append(
                 accounting.Entry(
-                    charge_key(account_id, day, meal), "rerate", now,
+                    charge[account_id, day, meal].key, "rerate", now,
                     (*fund, *(line for line in back if line[1])),
                     sale.device_id, sale.epoch, sale.seq, "paid by the fund", sold,
                 )

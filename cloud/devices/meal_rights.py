@@ -147,16 +147,13 @@ def _place_benefits(
             taken.add((one.account_id, one.bucket))
         if one.granted and epochs.get(one.place[0]) == one.place[1]:
             here[one.place[0], one.account_id].add(divmod(one.bucket, MEALS_A_DAY))
-    keys = [
-        benefits.charge_key(account_id, day, meal)
-        for account_id, pairs in wanted.items()
-        for day, meal in pairs
-    ]
-    charged = accounting.posted(conn, school_id, keys)
+    charged = benefits.charges(
+        conn, school_id, [(account_id, *pair) for account_id, pairs in wanted.items() for pair in pairs]
+    )
     for account_id, home in sorted(homes.items()):
         for day, meal in sorted(wanted.get(account_id, ())):
             key = account_id, benefit_bucket(day, meal)
-            is_free = key not in taken and benefits.charge_key(account_id, day, meal) not in charged
+            is_free = key not in taken and not charged[account_id, day, meal].stands
             # What this till was given once and does not hold any more a table cannot give it again.
             is_free = is_free and (day, meal) not in here[home, account_id]
             if is_free and meal <= table.MEALS and room[home] >= standing.benefit_minor:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from cloud.accounting.service import CLAIM, credit, is_posted, purse
+from cloud.accounting.service import CLAIM, credit, purse
 from cloud.benefits import service as benefits
 from cloud.ingest import store
 from cloud.ingest.late import Late
@@ -51,7 +51,8 @@ class Payers:
         day, meal = divmod(bucket, MEALS_A_DAY)
         if self._used(school_id, account_id, bucket) > 0:
             return []
-        if is_posted(self._conn, school_id, benefits.charge_key(account_id, day, meal)):
+        place = account_id, day, meal
+        if benefits.charges(self._conn, school_id, [place])[place].stands:
             return []
         return benefits.fund_lines(self._conn, school_id, account_id, day, meal, amount)
 

@@ -27,12 +27,18 @@ SECOND_MEALS = (
 _PRICE = (
     "coalesce((SELECT i.amount FROM record i WHERE (r.flags & 1) = 0 AND i.device_id = r.device_id"
     " AND i.epoch = r.epoch AND i.seq >= r.seq - (r.aux & 65535) AND i.seq < r.seq"
-    " AND e.external_key LIKE '%:' || (i.aux & 65535)), r.amount)"
+    " AND e.external_key || ':'"
+    " LIKE printf('rerate:%08x:%d:%d:', r.account_id, r.day, i.aux & 65535) || '%'), r.amount)"
+)
+# The key of the re-rating that a sale which was taken back takes with it.
+_REVERSED = (
+    "(SELECT max(f.external_key) FROM entry f WHERE e.kind = 'reversal' AND f.kind = 'rerate'"
+    " AND f.corrects = e.corrects)"
 )
 _FUNDED = (
-    "SELECT e.external_key, e.kind, r.account_id, r.day, r.flags, -sum(p.amount_minor),"  # noqa: S608 our own
-    f" max({_PRICE}) FROM entry e JOIN posting p ON p.entry_id = e.entry_id JOIN ledger_account a"
-    " ON a.ledger_account_id = p.ledger_account_id AND a.code LIKE 'fund:%'"
+    f"SELECT e.external_key, coalesce({_REVERSED}, ''), e.kind, r.account_id, r.day, r.flags,"  # noqa: S608 our own
+    f" -sum(p.amount_minor), max({_PRICE}) FROM entry e JOIN posting p ON p.entry_id = e.entry_id"
+    " JOIN ledger_account a ON a.ledger_account_id = p.ledger_account_id AND a.code LIKE 'fund:%'"
     " JOIN record r ON r.device_id = e.device_id AND r.epoch = e.epoch AND r.seq = e.seq"
     " GROUP BY e.entry_id"
 )
@@ -41,8 +47,10 @@ _FUNDED = (
 def funds_pay_once(sim: Simulation) -> Iterator[tuple[str, str]]:
     """I10: for each pupil, day and meal the funds pay at most once, and only for who is entitled."""
     charged: Counter[tuple[int, int, int]] = Counter()
-    for key, kind, account, day, flags, paid, price in sim.cloud.select(_FUNDED):
-        meal = int(key.rpartition(":")[2]) if kind == "rerate" else flags >> record.SALE_MEAL_SHIFT
+    for key, taken_along, kind, account, day, flags, paid, price in sim.cloud.select(_FUNDED):
+        rerating = taken_along or (key if kind == "rerate" else "")
+        meal = int(rerating.split(":")[3]) if rerating else flags >> record.SALE_MEAL_SHIFT
+        price = abs(paid) if taken_along else price
         charged[account, day, meal] += paid // max(price, 1)
         if abs(paid) != price:
             yield "I10", f"account {account:08x} day {day} meal {meal}: the fund pays {paid} for {price}"
@@ -113,11 +121,12 @@ def _reserved(sim: Simulation) -> set[tuple[int, int, int]]:
 
 def forgotten_refunds(sim: Simulation) -> dict[tuple[int, int, int], int]:
     """(account, day, meal) to what a fund gave back, minor units, and a restored database does not know."""
-    known = {row[0] for row in sim.cloud.select("SELECT external_key FROM entry WHERE kind = 'rerate'")}
+    keys = sim.cloud.select("SELECT external_key FROM entry WHERE kind = 'rerate'")
+    known = {":".join(row[0].split(":")[:4]) for row in keys}
     return {
         (account, day, meal): amount
         for (account, day, meal), amount in sim.town.refunded.items()
-        if f"rerate:{account:08x}:{day}:{meal}" not in known
+        if amount and f"rerate:{account:08x}:{day}:{meal}" not in known
     }
 
 

@@ -151,16 +151,20 @@ class Office:
         newest = self.select("SELECT max(entry_id) FROM entry WHERE school_id = ?", (self.school,))[0][0] or 0
         if newest <= self.refunds_seen:
             return
-        # CROSS JOIN: only from what is new, whatever the planner thinks of the rest.
+        # CROSS JOIN: only from what is new, whatever the planner thinks of the rest.  A sale that was taken
+        # back takes its re-rating with it.
         statement = (
-            "SELECT e.external_key, sum(p.amount_minor) FROM entry e CROSS JOIN posting p"
-            " ON p.school_id = e.school_id AND p.entry_id = e.entry_id JOIN ledger_account a"
+            "SELECT f.external_key, sum(p.amount_minor) * (e.kind = 'rerate') FROM entry e"
+            " CROSS JOIN entry f ON f.school_id = e.school_id AND f.kind = 'rerate'"
+            " AND f.corrects = e.corrects CROSS JOIN posting p"
+            " ON p.school_id = f.school_id AND p.entry_id = f.entry_id JOIN ledger_account a"
             " ON a.school_id = p.school_id AND a.ledger_account_id = p.ledger_account_id"
-            " WHERE e.school_id = ? AND e.entry_id > ? AND e.kind = 'rerate'"
-            " AND (a.code LIKE 'purse:%' OR a.code LIKE 'credit:%') GROUP BY e.entry_id ORDER BY e.entry_id"
+            " WHERE e.school_id = ? AND e.entry_id > ? AND e.kind IN ('rerate', 'reversal')"
+            " AND e.corrects <> '' AND (a.code LIKE 'purse:%' OR a.code LIKE 'credit:%')"
+            " GROUP BY e.entry_id, f.entry_id ORDER BY e.entry_id"
         )
         for key, amount in self.select(statement, (self.school, self.refunds_seen)):
-            _word, account, day, meal = key.split(":")
+            _word, account, day, meal = key.split(":")[:4]
             self._town.refund(int(account, 16), int(day), int(meal), amount)
         self.refunds_seen = newest
 
