@@ -48,10 +48,11 @@ class Till:
         self._taken = 0
         self._voids: list = []
         self._sale = (0, 0)
+        self._void = 0
         self._is_several = False
 
     def attach(self, controller) -> None:
-        """The board has booted: find the sale that was the last."""
+        """The board has booted: find what was sold and taken back last."""
         self._controller = controller
         journal = controller.journal
         if not controller.readable:
@@ -60,6 +61,8 @@ class Till:
             for item in journal.records(max(journal.oldest_seq, journal.next_seq - _TAIL)):
                 if item.type == record.SALE:
                     self._sale = (item.seq, item.time)
+                elif item.type == record.VOID:
+                    self._void = item.seq
         except Fault as fault:
             self._panel.fault(fault.code, fault.thing)
 
@@ -91,6 +94,7 @@ class Till:
     def voided(self, of: int, refusal: int, seq: int) -> None:
         """What came of taking a sale back."""
         self._panel.voided(of, refusal, seq)
+        self._void = seq or self._void
         self._say(wire.VOIDED, wire.pack_voided(of, seq))
 
     def reader(self, side: str, code: int) -> None:
@@ -146,7 +150,7 @@ class Till:
             flags |= wire.LOCKED
         # What a card is being decided for counts as rung up.
         op, place = self._taken or self._op, (journal.next_seq, journal.acked)
-        return wire.State(op, *self._sale, *place, accounts.version, accounts.base_day, flags)
+        return wire.State(op, *self._sale, self._void, *place, accounts.version, accounts.base_day, flags)
 
 
 def _told(kind: str, refusal: int) -> int:

@@ -19,7 +19,8 @@ above all before it.  No body carries an amount, an account, a right or a refusa
     VERDICT op u32 of what was rung up, 0 for none | kind u8 | seq u32, 0 for none | time u32 of the tap
     VOIDED  of u32 | seq u32 of the VOID, 0 when nothing was taken back
     STATE   op u32 that waits for a card or for its verdict | seq u32 and time u32 of the last sale
-            | next u32 and acked u32 of the journal | table u32, its version | day u16 of it | flags u8
+            | seq u32 of the last VOID | next u32 and acked u32 of the journal | table u32, its version
+            | day u16 of it | flags u8
 """
 
 from collections import namedtuple
@@ -65,7 +66,7 @@ LOCKED = 0x04
 SEVERAL = 0x08
 
 Verdict = namedtuple("Verdict", ("op", "kind", "seq", "time"))
-State = namedtuple("State", ("op", "sale", "sale_time", "next", "acked", "table", "day", "flags"))
+State = namedtuple("State", ("op", "sale", "sale_time", "void", "next", "acked", "table", "day", "flags"))
 
 _MAC_SIZE = 8
 _TO_LINE = b"\x01"
@@ -75,7 +76,10 @@ _HEAD = Layout("till", "type u8, counter u32")
 _RING = Layout("ring", "op u32, count u8")
 _LINE = Layout("line", "good u16, quantity u16")
 _VERDICT = Layout("verdict", "op u32, kind u8, seq u32, time u32")
-_STATE = Layout("state", "op u32, sale u32, sale_time u32, next u32, acked u32, table u32, day u16, flags u8")
+_STATE = Layout(
+    "state",
+    "op u32, sale u32, sale_time u32, void u32, next u32, acked u32, table u32, day u16, flags u8",
+)
 _NUMBER = Layout("number", "seq u32")
 _VOIDED = Layout("voided", "of u32, seq u32")
 

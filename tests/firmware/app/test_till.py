@@ -236,7 +236,12 @@ def test_sale_is_taken_back():
         kind, body = rig.serial.heard.pop()
         of, voided = till.unpack_voided(body)
         assert (kind, of, voided > 0) == (till.VOIDED, seq, expected)
-    assert len(rig.of_type(record.VOID)) == 1
+    taken_back = rig.of_type(record.VOID)
+    assert len(taken_back) == 1
+    for _ in range(2):
+        state = rig.serial.begin(rig)
+        assert (state.sale, state.void) == (seq, taken_back[0].seq)
+        rig.reboot()
 
 
 def test_two_cards_are_told_at_once_until_there_is_one():

@@ -167,7 +167,7 @@ def test_new_talk_forgets_the_old_one():
 
 def test_bodies_are_whole_or_refused():
     ring = till.pack_ring(1, ((2, 3),) * 16)
-    state = till.State(1, 2, 3, 4, 5, 6, 7, 0)
+    state = till.State(1, 2, 3, 4, 5, 6, 7, 8, 0)
     for unpack, body, whole in (
         (till.unpack_ring, ring, (1, ((2, 3),) * 16)),
         (till.unpack_verdict, till.pack_verdict(till.Verdict(1, 2, 3, 4)), till.Verdict(1, 2, 3, 4)),

@@ -14,9 +14,12 @@ from typing import Any
 from protocols.card.credential import card_ref
 from protocols.ledger import record
 from protocols.wire import messages, table
+from protocols.wire.till import pairing_key
 from reader_host.till import menu as menus
-from reader_host.till.program import TillProgram
+from reader_host.till.board_line import BoardLine
+from reader_host.till.program import TillProgram, at_board, at_wire
 from reader_host.virtual.board import VirtualBoard
+from reader_host.virtual.cable import Cable
 from tests.reader_host.virtual.hand import REFERENCE_KEY, provision
 from tests.reader_host.virtual.peer import Peer
 
@@ -119,7 +122,7 @@ class Canteen:
 
     def hold(self, name: str) -> None:
         """Hold the card of a child to the reader."""
-        self.program.line.hold(CARDS.get(name, name))
+        self.board.send(f"card - {CARDS.get(name, name)}")
 
     def cut(self) -> None:
         """The power of the controller goes, and comes back."""
@@ -150,22 +153,32 @@ class Canteen:
 
 
 @contextmanager
-def canteen(folder: Path, broker_port: int, *, verdict_ms: int = 150) -> Iterator[Canteen]:
-    """A till that runs over one real board."""
+def canteen(
+    folder: Path, broker_port: int, *, verdict_ms: int = 150, cable: Cable | None = None
+) -> Iterator[Canteen]:
+    """A till that runs over one real board; with a cable it is a program beside it, as with a real one."""
     given = provision("canteen", broker_port) | {"world_clock": False}
+    if cable is not None:
+        given["till_port"] = cable.port
     day = int(time.time() + 180 * 60) // 86400
     peer = Peer(broker_port, given, _rows(), _settings(verdict_ms), grants=False)
     peer.image = table.build(_rows(), peer.table_version, day, DEBT_LIMIT)
     peer.ahead_s = 0
-    VirtualBoard.create(folder / "board", given)
-    program = TillProgram(
-        menu_folder(folder / "till"), folder / "board", menus.read(menu_folder(folder / "till"))
-    )
+    board = VirtualBoard.create(folder / "board", given)
+    place = menu_folder(folder / "till")
+    make_line = at_board(board.folder)
+    if cable is not None:
+        board.start()
+        (folder / "key.json").write_text(json.dumps({"pairing_key": pairing_key(bytes(range(32))).hex()}))
+        make_line = at_wire(place, cable.path, folder / "key.json")
+    program = TillProgram(place, make_line, menus.read(place))
     try:
         with program:
-            made = Canteen(program, program.line._board, peer)
+            own = program.line._board if isinstance(program.line, BoardLine) else board
+            made = Canteen(program, own, peer)
             made.settle()
             yield made
     finally:
         peer.close()
+        board.stop()
     assert peer.problems == []
