@@ -352,41 +352,6 @@ def test_voided_meal_is_not_rerated(world: World) -> None:
     assert entries(world, "rerate") == []
 
 
-def test_meal_that_is_taken_back_behind_its_rerating_leaves_the_fund_to_the_next(world: World) -> None:
-    """A lost line is found: what the fund had paid for was taken back there, and another meal eaten."""
-    account = world.of_line(world.line)[0]
-    first = take(world, world.line, account, record.SALE_SINGLE)
-    world.handle(*world.line.all_recs())
-    with db.begin(world.engine) as conn:
-        rows = [(world.school, account, LUNCH, DAY, DAY, "city", "large-family", "", NOON)]
-        benefit_store.write(conn, rows)
-        devices.lost(conn, world.vault, world.school, "line-1", NOON)
-        benefits.settle(conn, world.school, [DAY], NIGHT)
-    key = f"rerate:{hex8(account)}:{DAY}:{LUNCH}"
-    assert entries(world, "rerate") == [key]
-    assert world.balances(FUND, accounting.purse(account)) == [-PRICE, 40_000]
-    world.line.write(record.VOID, record.SALE_SINGLE, account, PRICE, first)
-    world.handle(*world.line.all_recs())
-    assert world.balances(FUND, accounting.purse(account)) == [0, 40_000]
-    second = world.line.sell(account, LUNCH)
-    world.line.sell(account, LUNCH)
-    world.handle(*world.line.all_recs())
-    # Once, whatever comes again: the second meal is the fund's, the third is the purse's.
-    for _ in range(2):
-        with db.begin(world.engine) as conn:
-            benefits.settle(conn, world.school, [DAY], NIGHT)
-            assert benefits.charges(conn, world.school, [(account, DAY, LUNCH)]) == {
-                (account, DAY, LUNCH): (f"{key}:2", True)
-            }
-    assert entries(world, "rerate") == [key, f"{key}:2"]
-    assert world.rows("SELECT seq FROM entry WHERE school_id = ? AND kind = 'rerate'") == [
-        (first,),
-        (second,),
-    ]
-    assert world.balances(FUND, accounting.purse(account)) == [-PRICE, 40_000 - PRICE]
-    whole(world)
-
-
 def test_benefit_that_comes_behind_the_rerating_is_paid_by_the_purse(world: World) -> None:
     account = world.of_line(world.other)[0]
     entitle(world, account)
