@@ -56,7 +56,8 @@ class Journal:
     acknowledged and at least so many days old (35 where it is about money, 0
     for passages).  Faults: JOURNAL_FOREIGN (another device's flash),
     JOURNAL_BROKEN (bit rot: the device must lock itself), JOURNAL_FULL
-    (nothing may be overwritten), FLASH_WRITE.
+    (nothing may be overwritten), FLASH_WRITE.  A journal that could not be opened takes nothing: a record
+    behind what is broken would be a head for the next start, and the damage ahead of it forgotten.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Journal:
         self._oldest = 0
         self._slot = 0
         self._cursor: tuple = ()
+        self._is_open = False
         self.next_seq = 1
         self.head_mac = b""
         self.acked = 1
@@ -91,6 +93,7 @@ class Journal:
             self.head_mac = record.genesis(self._chain_key, self._device, self._epoch)
             self._check_begun(0)
             self._start_sector(0, 0)
+            self._is_open = True
             return
         self._ordinal = newest
         header = self._header(newest)
@@ -104,6 +107,7 @@ class Journal:
             for item in self._sector_records(newest - 1):
                 self.last_day = item.day
         self.acked = self.oldest_seq
+        self._is_open = True
 
     def _read_headers(self):
         """The highest ordinal in the ring, or None when no header is valid."""
@@ -199,6 +203,8 @@ class Journal:
         self, kind: int, flags: int, day: int, time: int, account: int, amount: int, aux: int, today: int = 0
     ) -> int:
         """Make one record durable before anything else is done; its seq.  `today`: when `day` is over."""
+        if not self._is_open:
+            raise Fault(JOURNAL_BROKEN, "seq %d" % self.next_seq, "not open")
         seq = self.next_seq
         self._draft.fill(kind, flags, day, seq, time, account, amount, aux)
         mac = self._draft.seal(self._chain, self.head_mac)

@@ -9,6 +9,7 @@ from protocols import errors
 from protocols.card.credential import card_ref
 from protocols.errors import Fault
 from protocols.ledger import record
+from protocols.wire import envelope, messages
 from tests.firmware.parts import MORNING
 from tests.firmware.rig import ANNA, REFERENCE_KEY, Rig, row, settings
 
@@ -122,6 +123,32 @@ def test_rot_before_the_newest_sector_locks_at_boot():
     rig.reboot()
     assert rig.controller.locked == errors.JOURNAL_BROKEN
     assert rig.tap(ANNA)[0] == "ask"
+
+
+def test_board_with_a_rotten_journal_writes_nothing_whatever_it_is_told():
+    """A record behind the hole would be the head of the next start, and what was sold before forgotten."""
+    rig = Rig(CANTEEN, rows=(row(ANNA, 11, 50000),), given=settings(verdict_ms=0))
+    rig.parent.connect()
+    for _ in range(3):
+        rig.clock.pass_ms(6000)
+        assert rig.tap(ANNA, "-")[0] == "served"
+    newest = rig.controller.journal.next_seq - 1
+    rig.flash.cells[64 + 32 * (newest - 1) + 20] ^= 4
+    rig.clock.pass_ms(6000)
+    assert rig.tap(ANNA, "-")[0] == "served"
+    rig.reboot()
+    assert rig.controller.locked == errors.JOURNAL_BROKEN
+    before = bytes(rig.flash.cells)
+    for incarnation in ((1, 77), (2, 78)):
+        rig.parent.incarnation = incarnation
+        rig.parent.connect()
+        rig.parent.send(envelope.SETTINGS, messages.pack_settings(settings(version=9, verdict_ms=0)))
+        rig.parent.send(envelope.LOCK, messages.pack_lock(errors.CHAIN_FORK))
+        rig.run(3000)
+        assert rig.tap(ANNA, "-")[0] == "ask"
+    assert bytes(rig.flash.cells) == before
+    rig.reboot()
+    assert rig.controller.locked == errors.JOURNAL_BROKEN
 
 
 def test_provision_needs_whole_keys():

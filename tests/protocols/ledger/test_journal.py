@@ -334,3 +334,20 @@ def test_day_is_known_when_the_newest_sector_is_empty():
     again = opened(nor)
     assert again.next_seq == SLOTS + 1
     assert again.last_day == 20007
+
+
+def test_journal_that_is_broken_takes_nothing_and_stays_broken():
+    """The newest record rots in a running device, which goes on: the next start finds the hole, for good."""
+    nor = Nor()
+    journal = opened(nor)
+    for amount in range(1, 11):
+        sale(journal, amount)
+    nor.cells[64 + 32 * 9 + 20] ^= 4
+    sale(journal, 11)
+    broken = Journal(nor, KEY, 7, 1, 0)
+    assert fault_of(broken.open) == errors.JOURNAL_BROKEN
+    before = bytes(nor.cells)
+    assert fault_of(lambda: sale(broken)) == errors.JOURNAL_BROKEN
+    assert bytes(nor.cells) == before
+    assert fault_of(opened_later(nor)) == errors.JOURNAL_BROKEN
+    assert fault_of(lambda: sale(Journal(Nor(), KEY, 7, 1, 0))) == errors.JOURNAL_BROKEN
