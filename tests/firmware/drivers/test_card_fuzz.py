@@ -107,7 +107,7 @@ class Damaged:
 # With how many commands state() begins before it identifies a card that is issued.
 each_card = pytest.mark.parametrize(
     ("cards", "talks", "before"),
-    [(desfire_cards, application, 4), (ntag_cards, tag, 2)],
+    [(desfire_cards, application, 4), (ntag_cards, tag, 6)],
     ids=["desfire", "ntag424"],
 )
 
