@@ -79,6 +79,7 @@ class Backups:
         self.restores += 1
         cloud.bank_is_late = True
         cloud.bank_read, cloud.menus_read = backup.bank_read, backup.menus_read
+        self._sim.suspects.expose_unreleased()
         if whole_machine:
             self._sim.suspects.expose_forgotten()
             cloud.payouts_wait = True

@@ -42,6 +42,7 @@ class Suspects:
     def __init__(self, sim: Simulation) -> None:
         self._sim = sim
         self._known: list[Terminal] = []
+        self._released: list[Terminal] = []
         self.destroyed: list[tuple[str, bytes]] = []
         self.suspended: list[tuple[str, bytes]] = []
 
@@ -78,8 +79,29 @@ class Suspects:
         if self._sim.cloud.in_recovery and not is_released:
             # Nobody knows what it was granted after the backup: CAP is what bounds it.
             self._sim.town.expose(self._sim.town.cap)
+        if is_released:
+            self._released.append(terminal)
         terminal.is_gone = True
         terminal.stop()
+
+    def expose_unreleased(self) -> None:
+        """A restore forgets what a release has set aside for a till that nobody could read; once for each."""
+        sim = self._sim
+        for terminal in tuple(self._released):
+            place = terminal.device, terminal.provision.epoch
+            known = "SELECT status FROM device_epoch WHERE device_id = ? AND epoch = ?"
+            if [row[0] for row in sim.cloud.select(known, place)] == ["closed"]:
+                continue
+            self._released.remove(terminal)
+            statement = (
+                "SELECT account_id, max(granted, journaled) - returned - spent + voided FROM spending_right"
+                " WHERE device_id = ? AND epoch = ? AND bucket = ?"
+            )
+            out = {row[0]: row[1] for row in sim.cloud.select(statement, (*place, record.MONEY))}
+            sold, left = self.forgotten(terminal), sim.town.rights_of(terminal.serial)
+            for pupil in sim.town.pupils:
+                gone = sold[pupil.account] + left.get((pupil.account, record.MONEY), 0)
+                sim.town.exposure[pupil.account] += max(0, gone - out.get(pupil.account, 0))
 
     def collect(self) -> None:
         """The engineer's round: suspects go, the same devices come back with new keys."""
