@@ -332,6 +332,7 @@ def test_class_in_a_row(opened: Page, slot: VirtualSlot, cloud: FakeCloud):
     opened.get_by_role("button", name="Вернуть").click()
     expect(turn).to_have_text("Котова Мария")
     opened.get_by_role("link", name="Одна карта").click()
+    expect(opened.locator('[aria-current="page"]')).to_have_text("Одна карта")
     slot.lay(cards[2])
     says(opened, "Новая карта")
     assert len(cloud.received) == 4
