@@ -150,11 +150,6 @@ def is_posted(conn: Connection, school_id: int, external_key: str) -> bool:
     return bool(store.entries_by_key(conn, school_id, [external_key]))
 
 
-def posted(conn: Connection, school_id: int, external_keys: Iterable[str]) -> set[str]:
-    """Those of these external keys that are in the books."""
-    return set(store.entries_by_key(conn, school_id, list(external_keys)))
-
-
 def lines_of(
     conn: Connection, school_id: int, external_keys: Iterable[str]
 ) -> dict[str, list[tuple[str, int]]]:
@@ -191,10 +186,12 @@ def taken_back(conn: Connection, school_id: int, external_keys: Iterable[str]) -
     return {row.corrects for row in rows if row.kind == "reversal"}
 
 
-def undone(conn: Connection, school_id: int, external_keys: Iterable[str]) -> set[str]:
-    """Those of these entries whose corrected entry was taken back since, and they with it."""
+def standing(conn: Connection, school_id: int, external_keys: Iterable[str]) -> dict[str, bool]:
+    """Of those of these entries that are in the books: whether what they correct was not taken back since."""
     numbers = store.entries_by_key(conn, school_id, list(external_keys))
+    if not numbers:
+        return {}
     found = store.contents(conn, school_id, numbers.values())
     corrected = {key: found[number][0].corrects for key, number in numbers.items()}
-    gone = taken_back(conn, school_id, {key for key in corrected.values() if key})
-    return {key for key, of in corrected.items() if of in gone}
+    gone = taken_back(conn, school_id, {of for of in corrected.values() if of})
+    return {key: of not in gone for key, of in corrected.items()}

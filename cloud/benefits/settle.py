@@ -47,10 +47,11 @@ def charges(conn: Connection, school_id: int, places: Iterable[Place]) -> dict[P
     waiting, number = list(places), 1
     while waiting:
         keys = {_charge_key(*place, number): place for place in waiting}
-        posted = accounting.posted(conn, school_id, keys)
-        undone = accounting.undone(conn, school_id, posted) if posted else set()
-        found |= {keys[key]: Charge(key, key in posted) for key in keys if key not in undone}
-        waiting, number = [keys[key] for key in sorted(undone)], number + 1
+        standing = accounting.standing(conn, school_id, keys)
+        found |= {
+            place: Charge(key, key in standing) for key, place in keys.items() if standing.get(key, True)
+        }
+        waiting, number = [place for key, place in keys.items() if not standing.get(key, True)], number + 1
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -30,28 +30,31 @@ _PRICE = (
     " AND e.external_key || ':'"
     " LIKE printf('rerate:%08x:%d:%d:', r.account_id, r.day, i.aux & 65535) || '%'), r.amount)"
 )
-# The key of the re-rating that a sale which was taken back takes with it.
-_REVERSED = (
-    "(SELECT max(f.external_key) FROM entry f WHERE e.kind = 'reversal' AND f.kind = 'rerate'"
-    " AND f.corrects = e.corrects)"
-)
 _FUNDED = (
-    f"SELECT e.external_key, coalesce({_REVERSED}, ''), e.kind, r.account_id, r.day, r.flags,"  # noqa: S608 our own
+    "SELECT e.external_key, e.corrects, e.kind, r.account_id, r.day, r.flags,"  # noqa: S608 our own
     f" -sum(p.amount_minor), max({_PRICE}) FROM entry e JOIN posting p ON p.entry_id = e.entry_id"
     " JOIN ledger_account a ON a.ledger_account_id = p.ledger_account_id AND a.code LIKE 'fund:%'"
     " JOIN record r ON r.device_id = e.device_id AND r.epoch = e.epoch AND r.seq = e.seq"
-    " GROUP BY e.entry_id"
+    " GROUP BY e.entry_id ORDER BY e.entry_id"
 )
 
 
 def funds_pay_once(sim: Simulation) -> Iterator[tuple[str, str]]:
     """I10: for each pupil, day and meal the funds pay at most once, and only for who is entitled."""
     charged: Counter[tuple[int, int, int]] = Counter()
-    for key, taken_along, kind, account, day, flags, paid, price in sim.cloud.select(_FUNDED):
-        rerating = taken_along or (key if kind == "rerate" else "")
-        meal = int(rerating.split(":")[3]) if rerating else flags >> record.SALE_MEAL_SHIFT
-        price = abs(paid) if taken_along else price
+    rerated: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    for key, corrects, kind, account, day, flags, paid, price in sim.cloud.select(_FUNDED):
+        if kind == "reversal" and corrects in rerated:
+            # The sale takes every re-rating of it along: a basket may have one for each of its meals.
+            along = rerated.pop(corrects)
+            charged.update({(account, day, meal): -1 for meal in along})
+            if -paid != along.total():
+                yield "I10", f"account {account:08x} day {day}: {-paid} go back to the fund that paid {along}"
+            continue
+        meal = int(key.split(":")[3]) if kind == "rerate" else flags >> record.SALE_MEAL_SHIFT
         charged[account, day, meal] += paid // max(price, 1)
+        if kind == "rerate":
+            rerated[corrects][meal] += paid
         if abs(paid) != price:
             yield "I10", f"account {account:08x} day {day} meal {meal}: the fund pays {paid} for {price}"
     for (account, day, meal), times in charged.items():

@@ -14,7 +14,7 @@ from protocols.ids import hex8
 from protocols.ledger import record
 from protocols.ledger.basket import Line
 from protocols.ledger.record import item_aux
-from tests.cloud.ingest.peer import BREAKFAST, DAY, LUNCH, NOON, PRICES, World
+from tests.cloud.ingest.peer import BREAKFAST, DAY, LUNCH, NIGHT, NOON, PRICES, World
 from tests.cloud.ingest.test_hot_meals import BUCKET, FUND, FUNDED, close_day, entitle, entries, whole
 
 PRICE = PRICES[LUNCH]
@@ -107,6 +107,28 @@ def test_void_gives_the_portion_back_to_the_fund(world: World) -> None:
     world.handle(*world.line.all_recs())
     assert world.records(world.line)[-1][1] == OK
     assert world.balances(accounting.purse(account), FUND, accounting.CATERER) == [MONEY, 0, 0]
+
+
+def test_void_gives_every_portion_back_and_the_next_basket_has_them(world: World) -> None:
+    account = world.of_line(world.line)[0]
+    entitle_late(world, account, BREAKFAST, LUNCH)
+    seq = sell(world, account, *TWO)
+    with db.begin(world.engine) as conn:
+        devices.lost(conn, world.vault, world.school, "line-1", NOON)
+        benefits.settle(conn, world.school, [DAY], NIGHT)
+    both = PRICE + PRICES[BREAKFAST]
+    assert world.balances(FUND) == [-both]
+    world.line.write(record.VOID, 0, account, TOTAL, seq)
+    world.line.sell_basket(account, *TWO)
+    world.handle(*world.line.all_recs())
+    assert world.balances(FUND, accounting.CATERER) == [0, TOTAL]
+    for _ in range(2):
+        with db.begin(world.engine) as conn:
+            benefits.settle(conn, world.school, [DAY], NIGHT)
+    keys = [f"rerate:{hex8(account)}:{DAY}:{meal}" for meal in (BREAKFAST, LUNCH)]
+    assert sorted(entries(world, "rerate")) == sorted([*keys, *(f"{key}:2" for key in keys)])
+    assert world.balances(accounting.purse(account), FUND) == [MONEY - TOTAL + both, -both]
+    whole(world)
 
 
 def test_voided_and_refused_baskets_are_not_rerated(world: World) -> None:
